@@ -1,0 +1,165 @@
+"""The contracts between the harness and its plug-ins: `Method` (methods/*.py) and `Dataset` (datasets/*.py).
+
+A plug-in file holds exactly one public subclass of one of these; its name on the command line is the file's name.
+The first line of the file's docstring is its title in tables and lists.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+Terms = dict[str, Tensor]
+"""Named scalars on the device: the parts of a loss and its diagnostics, averaged per epoch into metrics.csv."""
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Shape of the projection head, the same for every method of a comparison: `layers` linear layers in all."""
+
+    hidden: int
+    output: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method is told about its run when it builds its heads."""
+
+    config: Any
+    """Instance of the method's own `Config` dataclass."""
+    feature_dim: int
+    """Width of the encoder's output."""
+    projector: Projector
+    num_classes: int
+    """Number of classes; only a method with `needs_labels` may use it."""
+    total_steps: int
+    """Optimiser steps in the whole run."""
+
+
+class Method(nn.Module, ABC):
+    """A pretraining objective with its heads around a shared encoder.
+
+    The encoder maps images (B, 3, S, S) to features (B, feature_dim); it arrives initialised and is trained in
+    place. Everything that must survive a restart is a parameter or a buffer. `loss` runs on the device without
+    reading a value back to the host.
+    """
+
+    citation: ClassVar[str]
+    """Authors (year), title, arXiv number."""
+    version: ClassVar[int] = 1
+    """Raised whenever the mathematics change: part of the run id, so that old results are not taken for new ones."""
+    needs_labels: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
+    """False for an untrained reference: no optimiser step is taken."""
+    Config: ClassVar[type]
+    """Frozen dataclass of hyperparameters, each with a default and its source."""
+
+    def __init__(self, encoder: nn.Module, context: Context) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = context.config
+
+    @abstractmethod
+    def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
+        """Scalar loss and its terms for views (B, 3, S, S) of the images `indices` (B,); `labels` (B,) if needed."""
+
+    def forward(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
+        return self.loss(views, indices, labels)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Embedding (B, D) that the objective sees for features (B, feature_dim); the features where there is no head."""
+        return features
+
+    def after_step(self, progress: float) -> None:
+        """Called after each optimiser step with progress in (0, 1]: EMA targets, queues, schedules."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download: checked against `sha256` or `md5` before anything reads it."""
+
+    url: str
+    filename: str
+    md5: str | None = None
+    sha256: str | None = None
+    digest_source: str = ""
+    """Who published the digest. Empty with no digest: trusted on first use, announced and recorded."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """A split as image files on the disk, in a fixed order, with labels (N,)."""
+
+    paths: Sequence[Path]
+    labels: Sequence[int]
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """A split as an array (N, 3, H, W) uint8 with labels (N,); -1 marks an image without a label."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class RawData:
+    """What a dataset finds on the disk before decoding: class names and the splits `train` and `test`."""
+
+    classes: Sequence[str]
+    splits: Mapping[str, ImageFiles | ImageArrays]
+
+
+class Dataset(ABC):
+    """Where a dataset comes from and how its raw files are read; decoding and storing are shared (datasets/_store.py).
+
+    `argument` is what follows the colon on the command line: `imagewoof:320`, `folder:PATH`; '' where none is given.
+    Raises UserError for an argument it does not know.
+    """
+
+    citation: ClassVar[str]
+    licence: ClassVar[str]
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Protocol fields that follow from the data itself, as dotted keys: {'image_size': 32, 'augment.flip': 0.0}."""
+
+    def __init__(self, argument: str = "") -> None:
+        self.argument = argument
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """Name of the decoded store's folder, unique to the raw data and safe in a path, e.g. 'imagewoof-160'."""
+
+    @property
+    def short_side(self) -> int | None:
+        """Length in pixels to which the shorter side is scaled when decoding files; None for arrays."""
+        return None
+
+    @abstractmethod
+    def find(self, data_root: Path) -> RawData | None:
+        """Raw data already under `data_root`, or None. Raises UserError when it is there but unusable."""
+
+    def archives(self) -> Sequence[Archive]:
+        """What to download and unpack under `data_root` when `find` returns None; empty where nothing can be."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Decoded images: `images` (N, 3, H, W) uint8 canvases, memory-mapped; the picture fills the top left corner.
+
+    `sizes` (N, 2) holds each picture's height and width in pixels; `labels` (N,) int64, -1 without a label.
+    """
+
+    images: np.ndarray
+    sizes: np.ndarray
+    labels: np.ndarray
+
+

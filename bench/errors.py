@@ -1,0 +1,19 @@
+"""The one exception that users see as a single line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake the user can mend: printed as one line without a traceback, exit code 2."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'barlow'?"` for a near miss among `known`, else the sorted list of what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean '{near[0]}'?"
+    return f" Known: {', '.join(names)}."
