@@ -10,10 +10,36 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a configuration field: `w: Annotated[float, Range(minimum=0)] = 10.0`.
+
+    `above` and `below` exclude the bound itself. Choices are written as `Literal["match", "maxmin"]`.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        bounds = {"at least": self.minimum, "above": self.above, "at most": self.maximum, "below": self.below}
+        return " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+
 
 Terms = dict[str, Tensor]
 """Named scalars on the device: the parts of a loss and its diagnostics, averaged per epoch into metrics.csv."""
@@ -23,9 +49,9 @@ Terms = dict[str, Tensor]
 class Projector:
     """Shape of the projection head, the same for every method of a comparison: `layers` linear layers in all."""
 
-    hidden: int
-    output: int
-    layers: int
+    hidden: Annotated[int, Range(minimum=1)]
+    output: Annotated[int, Range(minimum=2)]
+    layers: Annotated[int, Range(minimum=1)]
 
 
 @dataclass(frozen=True)
@@ -161,5 +187,3 @@ class Split:
     images: np.ndarray
     sizes: np.ndarray
     labels: np.ndarray
-
-

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, write: Callable[[Path], None], before_rename: Callable[[], None] | None = None) -> None:
+def write_atomically(
+    path: Path, write: Callable[[Path], None], before_rename: Callable[[], None] | None = None
+) -> None:
     """Let `write` fill a temporary file in the same folder, fsync it, and rename it to `path`.
 
     `before_rename` runs after the file is on the disk and before it takes its name; if it raises, `path` is

@@ -1,0 +1,92 @@
+"""Encoders: ResNets that share torchvision's parameter names, so that saved weights load there.
+
+`resnet18`, `resnet50`: torchvision's networks without the classifier (He et al. 2016); images up to 64 px get the
+CIFAR stem (3x3 convolution, stride 1, no max-pooling; Chen et al. 2020, appendix B.9).
+`slim`: three stages of one basic block, for processors without a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
+
+SMALL_IMAGE = 64
+"""Images up to this many pixels wide get the CIFAR stem."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Residual block, blocks per stage, and width of the first stage."""
+
+    block: type[BasicBlock | Bottleneck]
+    stages: tuple[int, ...]
+    width: int
+
+
+LAYOUTS = {
+    "resnet18": Layout(BasicBlock, (2, 2, 2, 2), 64),
+    "resnet50": Layout(Bottleneck, (3, 4, 6, 3), 64),
+    "slim": Layout(BasicBlock, (1, 1, 1), 32),
+}
+
+
+class ResNet(nn.Module):
+    """ResNet without classifier: (B, 3, S, S) to (B, `feature_dim`). Width w doubles at each stage after the first."""
+
+    def __init__(self, layout: Layout, width: int, image_size: int) -> None:
+        super().__init__()
+        small = image_size <= SMALL_IMAGE
+        self.conv1 = nn.Conv2d(
+            3, width, 3 if small else 7, stride=1 if small else 2, padding=1 if small else 3, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.stages = len(layout.stages)
+        channels = width
+        for index, blocks in enumerate(layout.stages):
+            planes = width * 2**index
+            stage = _stage(layout.block, channels, planes, blocks, stride=1 if index == 0 else 2)
+            self.add_module(f"layer{index + 1}", stage)
+            channels = planes * layout.block.expansion
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.feature_dim = channels
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Activations (B, feature_dim, h, w) before pooling."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for index in range(self.stages):
+            x = getattr(self, f"layer{index + 1}")(x)
+        return x
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.avgpool(self.feature_map(images)).flatten(1)
+
+
+def build(name: str, width: int | None, image_size: int, seed: int) -> ResNet:
+    """Encoder with weights drawn from its own generator, so that every method starts from the same one at one seed.
+
+    `width` None takes the layout's own (64 for resnet18/50, 32 for slim).
+    """
+    layout = LAYOUTS[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ResNet(layout, width or layout.width, image_size)
+
+
+def _stage(block: type[BasicBlock | Bottleneck], channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
+    out_channels = planes * block.expansion
+    downsample = None
+    if stride != 1 or channels != out_channels:
+        downsample = nn.Sequential(conv1x1(channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+    first = block(channels, planes, stride, downsample)
+    return nn.Sequential(first, *(block(out_channels, planes) for _ in range(blocks - 1)))

@@ -1,0 +1,98 @@
+"""Hydra's compose API: preset, then the dataset's own defaults, then the user's `key=value`, for one method at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bench.augment.pipeline import Augmentation
+from bench.errors import UserError, suggest
+
+
+def words_for(words: Sequence[str], method: str, fields: Sequence[str], methods: Sequence[str]) -> list[str]:
+    """The `key=value` words that concern `method`: those for all, then its own without their prefix.
+
+    `smi.w=20` becomes `method.w=20` where w is one of its hyperparameters `fields`, and `smi.optimizer.lr=0.1`
+    becomes `optimizer.lr=0.1`; words for another of the plan's `methods` are left out. Raises UserError for a word
+    that is not a plain `key=value`.
+    """
+    general, own = [], []
+    for word in words:
+        parsed = _parse(word)
+        if parsed.is_sweep_override() or parsed.is_add() or parsed.is_delete() or parsed.is_force_add():
+            raise UserError(f"'{word}': write key=value, one value at a time.")
+        head, _, rest = word.partition(".")
+        if head == method:
+            own.append(f"method.{rest}" if rest.partition("=")[0] in fields else rest)
+        elif head not in methods:
+            general.append(word)
+    return general + own
+
+
+def compose_protocol(
+    preset: str,
+    dataset_defaults: Mapping[str, Any],
+    method: str,
+    method_config: type[Any],
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Plain nested values of the whole configuration, with the method's hyperparameters under `method`.
+
+    Raises UserError in one line for an unknown key (with the nearest valid one) or a word Hydra cannot read.
+    """
+    store = ConfigStore.instance()
+    fields = {field.name: field.default for field in dataclasses.fields(method_config)}
+    store.store(group="method", name="current", node={name: _plain(value) for name, value in fields.items()})
+    store.store(group="augment", name="standard", node=dataclasses.asdict(Augmentation()))
+    base = [f"preset={preset}", "+method=current", "+augment=standard"]
+    with initialize_config_module("bench.config", version_base="1.3"):
+        known = _leaves(OmegaConf.to_container(compose("config", base)))
+        words = [f"{key}={value}" for key, value in dataset_defaults.items()]
+        words += overrides
+        for word in words:
+            _check_key(word, method, known)
+        try:
+            composed = compose("config", base + words)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(f"Cannot apply {' '.join(words)}: {str(error).splitlines()[0]}") from error
+    values = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _parse(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise UserError(f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}") from error
+
+
+def _check_key(word: str, method: str, known: set[str]) -> None:
+    key = _parse(word).key_or_group
+    inner = {leaf.rpartition(".")[0] for leaf in known}
+    if key in known or (key in inner and key != "method"):
+        return
+    shown = key.replace("method.", f"{method}.", 1)
+    names = {leaf.replace("method.", f"{method}.", 1) for leaf in known}
+    raise UserError(f"Unknown setting '{shown}'.{suggest(shown, names)}")
+
+
+def _leaves(node: Any, path: str = "") -> set[str]:
+    if not isinstance(node, dict) or (path and not node):
+        return {path}
+    return set().union(*(_leaves(value, f"{path}.{key}" if path else str(key)) for key, value in node.items()))
+
+
+def _plain(value: Any) -> Any:
+    if value is dataclasses.MISSING:
+        raise TypeError("every hyperparameter of a method needs a plain default")
+    return value

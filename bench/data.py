@@ -1,0 +1,87 @@
+"""A decoded dataset on the device, split into training, validation and test pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.api import Split
+from bench.datasets._store import Store
+from bench.seeds import derive
+
+VALIDATION_FRACTION = 0.1
+VALIDATION_SEED = derive(0, "validation split")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some pictures of a split: canvases stay memory-mapped on the CPU and live on a GPU whole."""
+
+    split: Split
+    indices: np.ndarray
+    resident: Tensor | None
+    """Canvases (n, 3, H, W) uint8 on the GPU; None on the CPU."""
+    sizes: Tensor
+    labels: Tensor
+    device: torch.device
+
+    @staticmethod
+    def of(split: Split, indices: np.ndarray, device: torch.device) -> Images:
+        resident = None if device.type == "cpu" else torch.from_numpy(split.images[indices]).to(device)
+        sizes = torch.from_numpy(split.sizes[indices].astype(np.int64)).to(device)
+        labels = torch.from_numpy(split.labels[indices].astype(np.int64)).to(device)
+        return Images(split, indices, resident, sizes, labels, device)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def canvases(self, rows: Tensor) -> Tensor:
+        """Canvases (B, 3, H, W) uint8 of the given rows (B,) on the device."""
+        if self.resident is not None:
+            return self.resident[rows]
+        return torch.from_numpy(self.split.images[self.indices[rows.numpy()]])
+
+
+@dataclass(frozen=True)
+class Data:
+    """`train` is what pretraining sees, `validation` what every choice is made on, `test` what is reported once."""
+
+    train: Images
+    validation: Images
+    test: Images
+    store: Store
+    mean: Tensor
+    std: Tensor
+
+
+def load(store: Store, device: torch.device) -> Data:
+    """The store's pictures on `device`; no file is decoded."""
+    train, test = store.split("train"), store.split("test")
+    training, validation = cut_validation(train.labels)
+    return Data(
+        train=Images.of(train, training, device),
+        validation=Images.of(train, validation, device),
+        test=Images.of(test, np.arange(len(test.labels)), device),
+        store=store,
+        mean=torch.tensor(store.mean, dtype=torch.float32, device=device),
+        std=torch.tensor(store.std, dtype=torch.float32, device=device),
+    )
+
+
+def cut_validation(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted row numbers of the training and the validation part of labels (N,): a tenth of every class, at least one picture
+    of a class that has two.
+
+    The cut is the same for every seed and method. Unlabelled pictures (-1) all go to training.
+    """
+    generator = np.random.default_rng(VALIDATION_SEED)
+    chosen = []
+    for label in np.unique(labels[labels >= 0]):
+        members = np.flatnonzero(labels == label)
+        count = min(len(members) - 1, max(1, round(VALIDATION_FRACTION * len(members))))
+        chosen.append(generator.permutation(members)[:count])
+    validation = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(len(labels)), validation), validation

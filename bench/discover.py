@@ -1,0 +1,128 @@
+"""Finds the plug-ins: a file in methods/ or datasets/ is registered by being there; `file:PATH.py` adds one from outside.
+
+Names and descriptions are read from the source text, so that listing them imports nothing (no torch).
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import bench
+from bench.errors import UserError, suggest
+
+Kind = Literal["methods", "datasets"]
+CONTRACT = {"methods": "Method", "datasets": "Dataset"}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a plug-in's file says of itself: first line of its docstring, citation, hyperparameters as written."""
+
+    name: str
+    title: str
+    citation: str
+    defaults: dict[str, str]
+
+
+def folder(kind: Kind) -> Path:
+    """The folder of this kind's plug-ins, in a checkout or in an installed wheel."""
+    return next(Path(root) / kind for root in bench.__path__ if (Path(root) / kind).is_dir())
+
+
+def names(kind: Kind) -> list[str]:
+    """Sorted names of the plug-ins: file names without `.py`; a leading underscore marks a helper."""
+    return sorted(path.stem for path in folder(kind).glob("*.py") if not path.name.startswith("_"))
+
+
+def describe(kind: Kind, name: str) -> Description:
+    """Title, citation and defaults of a plug-in, read from its source without importing it."""
+    tree = ast.parse(source_path(kind, name).read_text(encoding="utf-8"))
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    assigned = [item for node in classes.values() for item in node.body if isinstance(item, ast.Assign | ast.AnnAssign)]
+    citation = next(
+        (ast.literal_eval(item.value) for item in assigned if _target(item) == "citation" and item.value), ""
+    )
+    fields = classes["Config"].body if "Config" in classes else []
+    defaults = {
+        _target(item): ast.unparse(item.value) for item in fields if isinstance(item, ast.AnnAssign) and item.value
+    }
+    return Description(name, _title(tree), citation, defaults)
+
+
+def load(kind: Kind, name: str) -> type[Any]:
+    """The plug-in's class: the one public subclass of `bench.api.Method` or `Dataset` that its file defines.
+
+    Raises UserError for an unknown name (with the nearest known one) and for a file that defines none or several.
+    """
+    path = source_path(kind, name)
+    module = _import_outside(path) if name.startswith("file:") else importlib.import_module(f"bench.{kind}.{name}")
+    contract = getattr(importlib.import_module("bench.api"), CONTRACT[kind])
+    found = [
+        value
+        for key, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, contract)
+        and value.__module__ == module.__name__
+        and key[0] != "_"
+    ]
+    if len(found) != 1:
+        raise UserError(
+            f"{path} must define exactly one public subclass of bench.api.{CONTRACT[kind]}; it has {len(found)}."
+        )
+    return found[0]
+
+
+def source_path(kind: Kind, name: str) -> Path:
+    """The file that defines a plug-in. Raises UserError when there is none."""
+    if name.startswith("file:"):
+        path = Path(name.removeprefix("file:")).expanduser()
+        if path.suffix != ".py" or not path.is_file():
+            raise UserError(f"'{name}': there is no Python file {path}.")
+        return path.resolve()
+    if name not in names(kind):
+        raise UserError(f"Unknown {kind.removesuffix('s')} '{name}'.{suggest(name, names(kind))}")
+    return folder(kind) / f"{name}.py"
+
+
+def short_name(name: str) -> str:
+    """The name that run ids and tables use: `file:path/my_loss.py` is called `my_loss`."""
+    return Path(name.removeprefix("file:")).stem if name.startswith("file:") else name
+
+
+def source_digest(name: str) -> str | None:
+    """SHA-256 of an outside file, which stands in for a version number in the run id; None for our own plug-ins."""
+    if not name.startswith("file:"):
+        return None
+    return hashlib.sha256(Path(name.removeprefix("file:")).expanduser().read_bytes()).hexdigest()
+
+
+def _import_outside(path: Path) -> ModuleType:
+    module_name = f"bench_outside_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _target(item: ast.Assign | ast.AnnAssign) -> str:
+    target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0]
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _title(tree: ast.Module) -> str:
+    docstring = ast.get_docstring(tree) or ""
+    return docstring.partition("\n")[0].rstrip(".")

@@ -1,0 +1,124 @@
+"""What this machine is and how a run uses it: device, precision, threads, peak memory, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import __version__
+from bench.errors import UserError
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` takes the GPU where there is one. Raises UserError for a GPU that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: torch sees no CUDA GPU here; leave the option out to run on the CPU.")
+    return torch.device(name)
+
+
+def resolve_precision(wanted: str, device: torch.device) -> str:
+    """`auto` becomes bfloat16 where the GPU, or the CPU's AVX512-bf16 or AMX units, compute in it; else float32."""
+    if wanted != "auto":
+        return wanted
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
+    return "bfloat16" if native else "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def prepare_process(device: torch.device, threads: int) -> None:
+    """Threads and deterministic kernels for this process; on a GPU only what costs nothing is made deterministic."""
+    torch.set_num_threads(threads)
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+
+
+def environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Versions, code, hardware and switches, as environment.json keeps them."""
+    commit, dirty = _git()
+    return {
+        "bench": __version__,
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": device.type,
+        "threads": threads,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "command": " ".join(sys.argv),
+    }
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start counting peak memory afresh."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Peak since the last reset, MiB: tensors on the GPU, or resident memory of the whole process on a CPU.
+
+    Where the system cannot reset the process's peak (no Linux /proc) it is the peak since the process began.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {cores()} cores"
+
+
+def _git() -> tuple[str | None, bool]:
+    """Commit of this source tree and whether it has uncommitted changes; (None, False) outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None, False
+    if commit.returncode != 0:
+        return None, False
+    return commit.stdout.strip(), bool(status.stdout.strip())

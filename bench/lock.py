@@ -1,0 +1,160 @@
+"""One writer per run folder, on a local or a network file system.
+
+The lock is a small file that appears whole by `os.link`. Its owner counts up in a second file, the heartbeat. An
+observer takes a lock over when the owner is a dead process of this machine, or when the counter has stood still for
+`STALE_SECONDS` of the observer's own monotonic clock (clocks of two machines are never compared). An owner checks
+before every rename that the lock is still its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+
+BEAT_SECONDS = 5.0
+STALE_SECONDS = 60.0
+
+
+class LockLost(Exception):
+    """Another process took the run over: this one must stop writing."""
+
+
+class Lock:
+    """`acquire` may be called again and again; it remembers what it saw, so that a standing heartbeat is noticed."""
+
+    def __init__(self, path: Path, beat: float = BEAT_SECONDS, stale: float = STALE_SECONDS) -> None:
+        self.path = path
+        self._beat, self._stale = beat, stale
+        self._token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._seen: tuple[str, str] | None = None
+        self._seen_since = 0.0
+
+    def acquire(self) -> bool:
+        """True when the lock is ours now; False while somebody else holds it. Never blocks."""
+        if self._create():
+            return True
+        holder = _read(self.path)
+        if holder is not None and self._is_stale(holder):
+            self._take_away(holder)
+            return self._create()
+        return False
+
+    def check(self) -> None:
+        """Raises LockLost when the lock is no longer ours."""
+        if self._stop.is_set() or _token(_read(self.path)) != self._token:
+            raise LockLost(f"{self.path.parent} was taken over by another process")
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it was lost."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if _token(_read(self.path)) == self._token:
+            self.path.unlink(missing_ok=True)
+        self._heartbeat(self._token).unlink(missing_ok=True)
+
+    def _create(self) -> bool:
+        self._stop.clear()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{self._token}")
+        draft.write_text(
+            json.dumps({"token": self._token, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())})
+        )
+        try:
+            os.link(draft, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink(missing_ok=True)
+        self._thread = threading.Thread(target=self._keep_beating, daemon=True)
+        self._thread.start()
+        return True
+
+    def _keep_beating(self) -> None:
+        count = 0
+        heartbeat = self._heartbeat(self._token)
+        while True:
+            count += 1
+            try:
+                heartbeat.write_text(str(count))
+            except OSError:
+                # A full disk must not kill the run here: its own writes report that, and `check` guards the lock.
+                pass
+            if self._stop.wait(self._beat):
+                return
+
+    def _is_stale(self, holder: str) -> bool:
+        owner = json.loads(holder)
+        if owner["machine"] == _machine():
+            return owner["born"] is None or _born(owner["pid"]) != owner["born"]
+        sight = (holder, _read(self._heartbeat(owner["token"])) or "")
+        if sight != self._seen:
+            self._seen, self._seen_since = sight, time.monotonic()
+        return time.monotonic() - self._seen_since >= self._stale
+
+    def _take_away(self, holder: str) -> None:
+        aside = self.path.with_name(f".{self.path.name}.stale.{self._token}")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return
+        if _read(aside) != holder:  # somebody was faster, and this is their fresh lock: give it back
+            try:
+                os.link(aside, self.path)
+            except FileExistsError:
+                pass
+        else:
+            self._heartbeat(json.loads(holder)["token"]).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
+
+    def _heartbeat(self, token: str) -> Path:
+        return self.path.with_name(f".{self.path.name}.{token}.beat")
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _token(content: str | None) -> str | None:
+    return None if content is None else json.loads(content)["token"]
+
+
+def _machine() -> str:
+    """Host, boot and process-number space: where two processes with these equal can see each other."""
+    boot = _read(Path("/proc/sys/kernel/random/boot_id")) or ""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}/{boot.strip()}/{namespace}"
+
+
+def _born(pid: int) -> str | None:
+    """Start time of a process in clock ticks, so that a reused number is another process; None when it is not alive."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return _alive_without_proc(pid)
+
+
+def _alive_without_proc(pid: int) -> str | None:
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "alive"

@@ -1,0 +1,192 @@
+"""One run from its specification to result.json: prepare, pretrain, evaluate, record."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bench import checkpoint
+from bench.analysis import geometry
+from bench.augment import pipeline
+from bench.data import Data, Images
+from bench.errors import UserError
+from bench.evaluate.features import evaluation_mode, extract
+from bench.evaluate.knn import knn_predict
+from bench.evaluate.linear import Labelled, accuracy
+from bench.evaluate.protocol import evaluate, labelled_features
+from bench.hardware import environment, peak_memory_mib, reset_peak_memory
+from bench.lock import LockLost
+from bench.pretrain import VIEWS, Progress, Trainer
+from bench.seeds import derive
+from bench.spec import RunSpec
+from bench.store import RunFolder
+
+GEOMETRY_IMAGES = 2048
+"""Training pictures on which effective rank, alignment and uniformity are measured (all, if there are fewer)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is carried out, none of which changes its result."""
+
+    output: Path
+    device: torch.device
+    threads: int
+    checkpoint_seconds: float
+
+
+def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
+    """Carry a run out under its folder's lock, which the caller holds; returns the status it ended with.
+
+    A failure of the run itself is recorded with its traceback (`failed`, error.log); a UserError, an OSError of the
+    disk and LockLost reach the caller.
+    """
+    try:
+        return _execute(spec, data, folder, settings)
+    except (UserError, OSError, LockLost):
+        raise
+    except Exception as error:
+        folder.write_binary(folder.path / "error.log", lambda path: path.write_text(traceback.format_exc()))
+        folder.write_result({"status": "failed", "reason": _explain(error, spec), "id": spec.id})
+        return "failed"
+
+
+def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
+    started = time.perf_counter()
+    reset_peak_memory(settings.device)
+    trainer = Trainer(spec, data, settings.device)
+    state = checkpoint.load(folder)
+    earlier = 0.0
+    if state is not None:
+        trainer.restore(state["trainer"])
+        earlier = state["seconds"]
+    folder.write_config(spec.canonical())
+    folder.write_environment(environment(settings.device, settings.threads))
+
+    def elapsed() -> float:
+        return earlier + time.perf_counter() - started
+
+    def save_checkpoint() -> None:
+        checkpoint.save(folder, {"trainer": trainer.state(), "seconds": elapsed()})
+        folder.write_metrics(trainer.progress.rows)
+
+    progress = trainer.train(lambda: _validation_knn(spec, data, trainer), save_checkpoint, settings.checkpoint_seconds)
+    folder.write_metrics(progress.rows)
+    if progress.first_bad_step is not None:
+        outcome = _diverged(progress, trainer)
+    else:
+        outcome = {"status": "completed", "reason": None, **_evaluate(spec, data, trainer, folder)}
+        folder.write_binary(
+            folder.encoder, lambda path: save_file(_portable(trainer.method.encoder.state_dict()), path)
+        )
+    folder.write_result({**outcome, "id": spec.id, "cost": _cost(trainer, elapsed(), settings)})
+    folder.checkpoint.unlink(missing_ok=True)
+    return str(outcome["status"])
+
+
+def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
+    step = progress.first_bad_step
+    assert step is not None
+    epoch = step // trainer.steps_per_epoch + 1
+    return {"status": "diverged", "reason": f"the loss or the weights were not finite at step {step} (epoch {epoch})"}
+
+
+def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
+    """Accuracy on validation pictures, for the learning curve."""
+    wanted = spec.protocol.evaluate
+    train, validation = (_labelled(spec, data, trainer, part) for part in (data.train, data.validation))
+    neighbours = (spec.dataset.classes, wanted.neighbours, wanted.temperature)
+    return accuracy(knn_predict(*train, validation.features, *neighbours), validation.labels)
+
+
+def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
+    """Scores and geometry of the final encoder; per-picture test predictions go to predictions.npz."""
+    protocol, encoder = spec.protocol, trainer.method.encoder
+    parts = labelled_features(encoder, data, protocol.image_size, protocol.precision)
+    wanted = protocol.evaluate
+    evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
+    folder.write_binary(folder.predictions, lambda path: _save_arrays(path, evaluation.predictions))
+    shape = _geometry(spec, data, trainer)
+    collapsed = trainer.method.trains and geometry.is_collapsed(shape["effective_rank_embedding"])
+    return {"collapsed": collapsed, "scores": evaluation.scores, "geometry": shape}
+
+
+@torch.no_grad()
+def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
+    """Effective rank of features and embeddings of training pictures; alignment and uniformity of their views."""
+    protocol, method = spec.protocol, trainer.method
+    generator = torch.Generator().manual_seed(derive(spec.axis_seed("probe"), "geometry"))
+    rows = torch.randperm(len(data.train), generator=generator)[:GEOMETRY_IMAGES].to(data.train.device)
+    features = extract(method.encoder, data.train, protocol.image_size, data.mean, data.std, protocol.precision, rows)
+    with (
+        evaluation_mode(method),
+        torch.autocast(data.train.device.type, torch.bfloat16, protocol.precision == "bfloat16"),
+    ):
+        embeddings = method.embed(features).float()
+        views = zip(*(_view_features(spec, data, trainer, part) for part in rows.split(512)), strict=True)
+        first, second = (torch.cat(list(view)) for view in views)
+    return {
+        "effective_rank": geometry.effective_rank(features),
+        "effective_rank_embedding": geometry.effective_rank(embeddings),
+        "alignment": geometry.alignment(first, second),
+        "uniformity": geometry.uniformity(first),
+    }
+
+
+def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor) -> list[Tensor]:
+    """Features (n, d) float32 of two augmented views of the pictures `rows`, drawn from the `probe` axis."""
+    seed, first = spec.axis_seed("probe"), int(rows[0])
+    parameters = [
+        pipeline.draw(spec.protocol.augment, view, data.train.sizes[rows], derive(seed, "geometry", first, view))
+        for view in range(VIEWS)
+    ]
+    return [trainer.method.encoder(view).float() for view in trainer.views(rows, parameters)]
+
+
+def _labelled(spec: RunSpec, data: Data, trainer: Trainer, images: Images) -> Labelled:
+    protocol = spec.protocol
+    rows = (images.labels >= 0).nonzero().squeeze(1)
+    features = extract(
+        trainer.method.encoder, images, protocol.image_size, data.mean, data.std, protocol.precision, rows
+    )
+    return Labelled(features, images.labels[rows])
+
+
+def _cost(trainer: Trainer, seconds: float, settings: Settings) -> dict[str, float | int | None]:
+    """Times in seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up."""
+    rates = [row["images_per_second"] for row in trainer.progress.rows]
+    method = trainer.method
+    return {
+        "seconds": seconds,
+        "seconds_pretrain": trainer.progress.seconds,
+        "images_per_second": statistics.median(rates[1:] or rates) if rates else None,
+        "peak_memory_mib": peak_memory_mib(settings.device),
+        "parameters_encoder": sum(p.numel() for p in method.encoder.parameters()),
+        "parameters_trained": sum(p.numel() for p in method.parameters() if p.requires_grad) if method.trains else 0,
+    }
+
+
+def _portable(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as torchvision's ResNet names them, contiguous, on the CPU."""
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with open(path, "wb") as handle:
+        np.savez_compressed(handle, **arrays)
+
+
+def _explain(error: Exception, spec: RunSpec) -> str:
+    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+        batch = spec.protocol.batch_size
+        return f"out of memory at batch_size={batch}; try batch_size={batch // 2}"
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -1,0 +1,106 @@
+"""The run folder, the only thing that passes between stages: `<output>/<run id>/`.
+
+config.yaml, environment.json, metrics.csv, checkpoint.pt (while unfinished), encoder.safetensors, predictions.npz,
+error.log (of a failure), result.json (written last and whole: its presence means done).
+Never imports torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.errors import UserError
+from bench.files import write_atomically, write_json, write_text
+from bench.lock import Lock
+
+FINISHED = ("completed", "diverged")
+"""Statuses that the same command does not repeat; a `failed` run is tried again."""
+
+
+class RunFolder:
+    """Paths and writes of one run. Every write checks the lock before it takes effect (bench.lock.LockLost)."""
+
+    def __init__(self, output: Path, run_id: str) -> None:
+        self.path = output / run_id
+        self.run_id = run_id
+        self.lock = Lock(self.path / "lock")
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def encoder(self) -> Path:
+        return self.path / "encoder.safetensors"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.npz"
+
+    def result(self) -> dict[str, Any] | None:
+        """Content of result.json; None when there is none. Raises UserError when it cannot be read as one."""
+        path = self.path / "result.json"
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is damaged ({error}); delete it and run the same command again.") from error
+        if not isinstance(result, dict) or "status" not in result:
+            raise UserError(f"{path} is not a result; delete it and run the same command again.")
+        return result
+
+    def is_finished(self) -> bool:
+        """Whether the run needs nothing more."""
+        result = self.result()
+        return result is not None and result["status"] in FINISHED
+
+    def write_config(self, canonical: Mapping[str, Any]) -> None:
+        write_text(self.path / "config.yaml", yaml.safe_dump(dict(canonical), sort_keys=False), self.lock.check)
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        write_json(self.path / "environment.json", dict(environment), self.lock.check)
+
+    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """metrics.csv, whole: a row per epoch, so that nothing later than the newest row is ever in it."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "metrics.csv", buffer.getvalue(), self.lock.check)
+
+    def write_binary(self, path: Path, write: Any) -> None:
+        """A file of the run by `write(temporary_path)`."""
+        write_atomically(path, write, self.lock.check)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        write_json(self.path / "result.json", dict(result), self.lock.check)
+
+    def clear(self) -> None:
+        """Forget what an earlier attempt left, except the lock."""
+        for path in self.path.iterdir() if self.path.exists() else ():
+            if path.is_file() and not path.name.startswith((".", "lock")):
+                path.unlink()
+
+
+@contextmanager
+def disk_errors(output: Path) -> Iterator[None]:
+    """A full disk or a folder that cannot be written becomes one line for the user; what is finished stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"No space left under {output}: free some and run the same command again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise UserError(f"Cannot write under {output} ({error.strerror}): choose another --output.") from error
+        raise

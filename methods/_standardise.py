@@ -1,0 +1,17 @@
+"""Standardisation of embeddings over the batch, and float32 arithmetic for objectives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def at_least_float32(z: Tensor) -> Tensor:
+    """Half-precision embeddings as float32; float32 and float64 as they are."""
+    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+
+
+def standardise(z: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """(z - mean) / sqrt(variance + epsilon) per feature over the batch, biased variance: BatchNorm1d(affine=False)."""
+    z = z - z.mean(0, keepdim=True)
+    return z * torch.rsqrt(z.square().mean(0, keepdim=True) + epsilon)

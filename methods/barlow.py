@@ -1,0 +1,64 @@
+"""Barlow Twins: redundancy reduction on the D x D cross-correlation matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from bench.api import Context, Method, Range, Terms
+from bench.methods._heads import projector
+from bench.methods._standardise import at_least_float32, standardise
+
+
+@dataclass(frozen=True)
+class Config:
+    lambda_: Annotated[float, Range(minimum=0)] = 0.0051
+    """Weight of the redundancy term; official code and paper, section 2.1."""
+    scale: Annotated[float, Range(above=0)] = 1.0
+    """Factor on the whole loss; official code 1 (with LARS), solo-learn 0.1 on CIFAR."""
+
+
+def objective(
+    za: Tensor, zb: Tensor, lambda_: float, scale: float = 1.0, form: str | None = None
+) -> tuple[Tensor, Terms]:
+    """sum_i (1 - C_ii)^2 + lambda sum_{i != j} C_ij^2 with C = A^T Z / B of standardised embeddings (B, D); eq. 1-2.
+
+    `form` 'features' builds C (D x D). 'samples' uses sum_ij C_ij^2 = <A A^T, Z Z^T> / B^2 and needs only B x B
+    matrices: the same value and gradient, cheaper for B < D/2. None takes the cheaper one.
+    """
+    batch, width = za.shape
+    a, z = standardise(at_least_float32(za)), standardise(at_least_float32(zb))
+    if (form or ("samples" if 2 * batch < width else "features")) == "samples":
+        diagonal = (a * z).sum(0) / batch
+        total = ((a @ a.T) * (z @ z.T)).sum() / batch**2
+    else:
+        correlation = a.T @ z / batch
+        diagonal = correlation.diagonal()
+        total = correlation.square().sum()
+    invariance = (1 - diagonal).square().sum()
+    redundancy = total - diagonal.square().sum()
+    terms = {"invariance": invariance, "redundancy": redundancy, "mean_correlation": diagonal.mean()}
+    return scale * (invariance + lambda_ * redundancy), terms
+
+
+class BarlowTwins(Method):
+    """Both views through the encoder and one projector; no stop-gradient, no momentum."""
+
+    citation = "Zbontar, Jing, Misra, LeCun, Deny (2021), Barlow Twins, arXiv:2103.03230"
+    Config = Config
+
+    def __init__(self, encoder: nn.Module, context: Context) -> None:
+        super().__init__(encoder, context)
+        self.projector = projector(context)
+
+    def embed(self, features: Tensor) -> Tensor:
+        return self.projector(features)
+
+    def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
+        za, zb = (self.embed(self.encoder(view)) for view in views)
+        with torch.autocast(za.device.type, enabled=False):
+            return objective(za, zb, self.config.lambda_, self.config.scale)

@@ -1,0 +1,130 @@
+"""SMI (reconstructed): Gaussian mutual information on the B x B sample-level dependency matrix.
+
+The paper's equation is not public. What is implemented is inferred from its abstract: entries f(rho_ij) of the
+pairwise correlations with f(rho) = -1/2 log(1 - rho^2), positives on the diagonal up, the rest down. Which form
+is the paper's cannot be decided; all of them are offered. The matrix is per device (no global synchronisation).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.api import Context, Method, Range, Terms
+from bench.errors import UserError
+from bench.methods._heads import projector
+from bench.methods._standardise import at_least_float32, standardise
+
+
+@dataclass(frozen=True)
+class Config:
+    form: Literal["match", "maxmin", "fisher"] = "match"
+    """How the matrix becomes a loss; see `objective`. Inferred."""
+    transform: Literal["gaussian", "identity"] = "gaussian"
+    """`identity` puts rho in the place of the mutual information: the linear ablation of `match`."""
+    level: Literal["sample", "feature"] = "sample"
+    """`feature` does the same on Barlow Twins' D x D cross-correlation matrix: the other ablation."""
+    centre: Literal["feature", "none", "batch"] | None = None
+    """What is subtracted from embeddings before rows are normalised: each row's mean over its features (Pearson),
+    nothing (cosine), or the batch statistics per feature. None: `batch` for fisher, else `feature`. Sample level only."""
+    w: Annotated[float, Range(minimum=0)] | None = None
+    """Weight on the mean of the off-diagonal entries (lambda = w / (B - 1) on their sum per row).
+    None: 3 for maxmin, else 10 (ours: a toy study on digits)."""
+    epsilon: Annotated[float, Range(minimum=1e-3, maximum=0.5)] = 1e-2
+    """Shrinks rho^2 by 1 - epsilon, so that f and its slope stay finite at |rho| = 1 (ours)."""
+
+    def __post_init__(self) -> None:
+        if self.transform == "identity" and self.form != "match":
+            raise UserError(f"transform=identity is the linear ablation of form=match; form={self.form} has none.")
+        if self.w is None:
+            object.__setattr__(self, "w", 3.0 if self.form == "maxmin" else 10.0)
+        if self.centre is None:
+            object.__setattr__(self, "centre", "batch" if self.form == "fisher" else "feature")
+
+
+def correlations(za: Tensor, zb: Tensor, level: str, centre: str) -> Tensor:
+    """Pairwise correlations: R (B, B) between samples, or C (D, D) between features of standardised embeddings."""
+    za, zb = at_least_float32(za), at_least_float32(zb)
+    if level == "feature":
+        return standardise(za).T @ standardise(zb) / za.shape[0]
+    return _unit_rows(za, centre) @ _unit_rows(zb, centre).T
+
+
+def gaussian_mutual_information(rho: Tensor, epsilon: float) -> Tensor:
+    """-1/2 log(1 - (1 - epsilon) rho^2) in nats, from 0 to -1/2 log(epsilon): MI of two Gaussians of correlation rho."""
+    return -0.5 * torch.log1p(-(1 - epsilon) * rho.square())
+
+
+def objective(za: Tensor, zb: Tensor, config: Config) -> tuple[Tensor, Terms]:
+    """Scalar loss of projected views (B, D). With M = f(rho), m = M / max M in [0, 1], and means over i and i != j:
+
+    match:  mean (1 - m_ii)^2 + w mean m_ij^2;  with transform=identity: mean (1 - rho_ii)^2 + w mean rho_ij^2
+    maxmin: -mean M_ii + w mean M_ij
+    fisher: -mean atanh((1 - epsilon) rho_ii) + w mean M_ij;  atanh(rho) = f(rho) + log(1 + rho) knows the sign
+    """
+    assert config.centre is not None
+    assert config.w is not None
+    rho = correlations(za, zb, config.level, config.centre)
+    information = gaussian_mutual_information(rho, config.epsilon)
+    if config.form == "match":
+        matched = rho if config.transform == "identity" else information / (-0.5 * math.log(config.epsilon))
+        alignment = (1 - matched.diagonal()).square().mean()
+        redundancy = _off_diagonal_mean(matched.square())
+    else:
+        positives = rho.diagonal()
+        gain = information.diagonal() if config.form == "maxmin" else torch.atanh((1 - config.epsilon) * positives)
+        alignment = -gain.mean()
+        redundancy = _off_diagonal_mean(information)
+    return alignment + config.w * redundancy, {
+        "alignment": alignment,
+        "redundancy": redundancy,
+        **_diagnostics(rho.detach(), information.detach()),
+    }
+
+
+class SMI(Method):
+    """Both views through the encoder and Barlow Twins' projector; no stop-gradient, momentum, queue or gather."""
+
+    citation = "Mishra, Ballester, Karatzas (2026), Semantic Mutual Information, arXiv:2606.08332 (reconstructed)"
+    Config = Config
+
+    def __init__(self, encoder: nn.Module, context: Context) -> None:
+        super().__init__(encoder, context)
+        self.projector = projector(context)
+
+    def embed(self, features: Tensor) -> Tensor:
+        return self.projector(features)
+
+    def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
+        za, zb = (self.embed(self.encoder(view)) for view in views)
+        with torch.autocast(za.device.type, enabled=False):
+            return objective(za, zb, self.config)
+
+
+def _unit_rows(z: Tensor, centre: str) -> Tensor:
+    if centre == "feature":
+        z = z - z.mean(1, keepdim=True)
+    elif centre == "batch":
+        z = standardise(z)
+    return F.normalize(z, dim=1, eps=1e-8)
+
+
+def _off_diagonal_mean(matrix: Tensor) -> Tensor:
+    size = matrix.shape[0]
+    return (matrix.sum() - matrix.diagonal().sum()) / (size * (size - 1))
+
+
+def _diagnostics(rho: Tensor, information: Tensor) -> Terms:
+    positives = rho.diagonal()
+    return {
+        "positive_correlation": positives.mean(),
+        "negative_correlation": _off_diagonal_mean(rho.abs()),
+        "negative_positives": (positives < 0).to(rho.dtype).mean(),
+        "positive_information": information.diagonal().mean(),
+    }
