@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 BEAT_SECONDS = 5.0
@@ -45,6 +46,11 @@ class Lock:
             self._take_away(holder)
             return self._create()
         return False
+
+    def is_held(self) -> bool:
+        """Whether a process seems to hold the lock: on this machine a living one, elsewhere whoever wrote it."""
+        holder = _read(self.path)
+        return holder is not None and not self._is_stale(holder)
 
     def check(self) -> None:
         """Raises LockLost when the lock is no longer ours."""
@@ -82,11 +88,9 @@ class Lock:
         heartbeat = self._heartbeat(self._token)
         while True:
             count += 1
-            try:
+            # A full disk must not kill the run here: its own writes report that, and `check` guards the lock.
+            with suppress(OSError):
                 heartbeat.write_text(str(count))
-            except OSError:
-                # A full disk must not kill the run here: its own writes report that, and `check` guards the lock.
-                pass
             if self._stop.wait(self._beat):
                 return
 
@@ -106,10 +110,8 @@ class Lock:
         except FileNotFoundError:
             return
         if _read(aside) != holder:  # somebody was faster, and this is their fresh lock: give it back
-            try:
+            with suppress(FileExistsError):
                 os.link(aside, self.path)
-            except FileExistsError:
-                pass
         else:
             self._heartbeat(json.loads(holder)["token"]).unlink(missing_ok=True)
         aside.unlink(missing_ok=True)

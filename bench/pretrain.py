@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from bench import backbones, optim
 from bench.api import Context, Method
@@ -50,36 +49,35 @@ class Trainer:
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self._order: tuple[int, Tensor] | None = None
 
-    def train(self, probe: Callable[[], float], checkpoint: Callable[[], None], checkpoint_seconds: float) -> Progress:
+    def train(
+        self,
+        probe: Callable[[], float],
+        on_epoch: Callable[[], None],
+        checkpoint: Callable[[], None],
+        checkpoint_seconds: float,
+    ) -> Progress:
         """Run from where `progress` stands. `probe` gives validation kNN accuracy at the epochs of the learning curve;
-        `checkpoint` is called every `checkpoint_seconds`."""
-        progress, state = self.progress, time.perf_counter()
-        saved = state
-        bar = tqdm(
-            total=self.total_steps,
-            initial=progress.step,
-            desc=self.spec.id,
-            unit="step",
-            delay=2,
-            disable=None,
-            leave=False,
-        )
+        `on_epoch` is called after each epoch, `checkpoint` every `checkpoint_seconds`."""
+        progress = self.progress
+        since = saved = time.perf_counter()
         self.method.train()
         while progress.step < self.total_steps and progress.first_bad_step is None:
             self._step()
-            bar.update()
-            if progress.step % self.steps_per_epoch == 0 or time.perf_counter() - saved >= checkpoint_seconds:
-                now = self._synchronised_time()
-                progress.seconds += now - state
-                progress.epoch_seconds += now - state
-                self._look_for_bad_step()
-                if progress.step % self.steps_per_epoch == 0 and progress.first_bad_step is None:
+            ends_epoch = progress.step % self.steps_per_epoch == 0
+            due = time.perf_counter() - saved >= checkpoint_seconds
+            if not ends_epoch and not due:
+                continue
+            self._look_for_bad_step()  # waits for the device, so that the time below is the steps' own
+            progress.seconds += time.perf_counter() - since
+            progress.epoch_seconds += time.perf_counter() - since
+            if progress.first_bad_step is None:
+                if ends_epoch:
                     self._close_epoch(probe)
-                if time.perf_counter() - saved >= checkpoint_seconds and progress.first_bad_step is None:
+                    on_epoch()
+                if due:
                     checkpoint()
                     saved = time.perf_counter()
-                state = time.perf_counter()
-        bar.close()
+            since = time.perf_counter()
         return progress
 
     def state(self) -> dict[str, Any]:
@@ -109,7 +107,7 @@ class Trainer:
         """One step as in `train`, for estimates of cost; waits until the device is done."""
         self.method.train()
         self._step()
-        self._synchronised_time()
+        self._look_for_bad_step()
 
     def _step(self) -> None:
         protocol, progress = self.spec.protocol, self.progress
@@ -197,11 +195,6 @@ class Trainer:
         if step < 0 and not torch.stack(torch._foreach_norm(list(self.method.parameters()))).isfinite().all():
             step = self.progress.step - 1
         self.progress.first_bad_step = None if step < 0 else step
-
-    def _synchronised_time(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
 
 
 def method_class(spec: RunSpec) -> type[Method]:

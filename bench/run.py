@@ -71,16 +71,20 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         earlier = state["seconds"]
     folder.write_config(spec.canonical())
     folder.write_environment(environment(settings.device, settings.threads))
+    folder.write_metrics(trainer.progress.rows)  # cut back to the checkpoint
 
     def elapsed() -> float:
         return earlier + time.perf_counter() - started
 
     def save_checkpoint() -> None:
         checkpoint.save(folder, {"trainer": trainer.state(), "seconds": elapsed()})
-        folder.write_metrics(trainer.progress.rows)
 
-    progress = trainer.train(lambda: _validation_knn(spec, data, trainer), save_checkpoint, settings.checkpoint_seconds)
-    folder.write_metrics(progress.rows)
+    progress = trainer.train(
+        probe=lambda: _validation_knn(spec, data, trainer),
+        on_epoch=lambda: folder.write_metrics(trainer.progress.rows),
+        checkpoint=save_checkpoint,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
     if progress.first_bad_step is not None:
         outcome = _diverged(progress, trainer)
     else:

@@ -1,7 +1,7 @@
 """The run folder, the only thing that passes between stages: `<output>/<run id>/`.
 
-config.yaml, environment.json, metrics.csv, checkpoint.pt (while unfinished), encoder.safetensors, predictions.npz,
-error.log (of a failure), result.json (written last and whole: its presence means done).
+The files of FILES (the checkpoint while unfinished, error.log after a failure), and result.json, written last and
+whole: its presence means done.
 Never imports torch.
 """
 
@@ -22,8 +22,16 @@ from bench.errors import UserError
 from bench.files import write_atomically, write_json, write_text
 from bench.lock import Lock
 
-FINISHED = ("completed", "diverged")
-"""Statuses that the same command does not repeat; a `failed` run is tried again."""
+FILES = (
+    "config.yaml",
+    "environment.json",
+    "metrics.csv",
+    "checkpoint.pt",
+    "checkpoint.damaged",
+    "encoder.safetensors",
+    "predictions.npz",
+    "error.log",
+)
 
 
 class RunFolder:
@@ -59,11 +67,6 @@ class RunFolder:
             raise UserError(f"{path} is not a result; delete it and run the same command again.")
         return result
 
-    def is_finished(self) -> bool:
-        """Whether the run needs nothing more."""
-        result = self.result()
-        return result is not None and result["status"] in FINISHED
-
     def write_config(self, canonical: Mapping[str, Any]) -> None:
         write_text(self.path / "config.yaml", yaml.safe_dump(dict(canonical), sort_keys=False), self.lock.check)
 
@@ -86,11 +89,27 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_json(self.path / "result.json", dict(result), self.lock.check)
 
-    def clear(self) -> None:
-        """Forget what an earlier attempt left, except the lock."""
-        for path in self.path.iterdir() if self.path.exists() else ():
-            if path.is_file() and not path.name.startswith((".", "lock")):
-                path.unlink()
+    def reset(self, fresh: bool) -> None:
+        """Make ready for a new attempt: forget a failure, or with `fresh` everything an earlier attempt left.
+
+        Raises UserError while another process works on the run.
+        """
+        if not self.path.is_dir():
+            return
+        result = self.result()
+        if not fresh and (result is None or result["status"] != "failed"):
+            return
+        if not self.lock.acquire():
+            if fresh:
+                raise UserError(f"{self.path} is being run by another process; wait for it, or leave --fresh out.")
+            return
+        try:
+            (self.path / "result.json").unlink(missing_ok=True)  # first, so that the rest is never taken for finished
+            for path in self.path.iterdir() if fresh else ():
+                if path.is_file() and path.name in FILES:
+                    path.unlink()
+        finally:
+            self.lock.release()
 
 
 @contextmanager

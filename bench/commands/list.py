@@ -1,0 +1,46 @@
+"""`list`: what there is, read from the files without importing them."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import discover
+
+HELP = "List methods, datasets or presets, with titles, citations and defaults."
+EXAMPLES = """examples:
+  python -m bench list methods
+  python -m bench list datasets --names
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=["methods", "datasets", "presets"])
+    parser.add_argument("--names", action="store_true", help="names alone, one a line")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if arguments.kind == "presets":
+        _print_presets(arguments.names)
+        return 0
+    for name in discover.names(arguments.kind):
+        if arguments.names:
+            print(name)
+            continue
+        description = discover.describe(arguments.kind, name)
+        print(f"{name:<12} {description.title}")
+        if description.citation:
+            print(f"{'':<12} {description.citation}")
+        for field, default in description.defaults.items():
+            print(f"{'':<12}   {name}.{field}={default}")
+    return 0
+
+
+def _print_presets(names_only: bool) -> None:
+    from pathlib import Path
+
+    folder = Path(__file__).parent.parent / "config" / "preset"
+    for path in sorted(folder.glob("*.yaml")):
+        print(path.stem)
+        if not names_only:
+            lines = path.read_text(encoding="utf-8").splitlines()[1:]
+            print("\n".join(f"    {line}" for line in lines))

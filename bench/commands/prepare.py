@@ -1,0 +1,30 @@
+"""`prepare`: download, check and decode a dataset."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.commands._options import add_data_options, comma_separated
+
+HELP = "Download, check and decode datasets, so that later runs start at once."
+EXAMPLES = """examples:
+  python -m bench prepare --dataset imagewoof
+  python -m bench prepare --dataset folder:~/pictures --skip-corrupt
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="name, NAME:VARIANT or folder:PATH; several with commas"
+    )
+    add_data_options(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from bench.datasets._store import prepare
+    from bench.plan import open_dataset
+
+    for name in comma_separated("--dataset", arguments.dataset):
+        store = prepare(open_dataset(name), arguments.data_root, skip_corrupt=arguments.skip_corrupt)
+        print(store.describe())
+    return 0

@@ -1,0 +1,149 @@
+"""Methods x datasets x seeds as a list of `RunSpec`, everything resolved and checked before the first step is taken."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import discover
+from bench.api import Dataset, Method
+from bench.config.check import build
+from bench.config.compose import compose_protocol, words_for
+from bench.config.schema import Protocol
+from bench.data import cut_validation
+from bench.datasets._store import Store, prepare
+from bench.errors import UserError, suggest
+from bench.hardware import resolve_precision
+from bench.spec import DatasetEntry, MethodEntry, RunSpec
+
+PRESETS = ("quick", "standard", "paper")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as on the command line; `words` are the `key=value` settings."""
+
+    methods: Sequence[str]
+    datasets: Sequence[str]
+    seeds: Sequence[int]
+    preset: str
+    words: Sequence[str]
+    data_root: Path
+    skip_corrupt: bool = False
+
+
+def plan(request: Request, device: torch.device) -> list[RunSpec]:
+    """The runs of a request, datasets prepared, seeds outermost (so that an interrupted plan has whole seeds).
+
+    Raises UserError for anything the user can mend, before any run has begun.
+    """
+    classes = {name: discover.load("methods", name) for name in request.methods}
+    _check_names(request.methods)
+    per_seed = []
+    for name in request.datasets:
+        dataset = open_dataset(name)
+        store = prepare(dataset, request.data_root, skip_corrupt=request.skip_corrupt)
+        for method in request.methods:
+            per_seed.append(_resolve(request, dataset, name, store, method, classes, device))
+    return [dataclasses.replace(spec, seed=seed) for seed in request.seeds for spec in per_seed]
+
+
+def open_dataset(name: str) -> Dataset:
+    """The dataset of `name[:argument]`, e.g. `imagewoof:320`, `folder:PATH`. Raises UserError for an unknown one."""
+    head, _, argument = name.partition(":")
+    dataset: Dataset = discover.load("datasets", head)(argument)
+    return dataset
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`5` means seeds 0 to 4; `0,3,7` means these. Raises UserError for anything else."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--seeds {text}: give a number of seeds (5) or a list (0,3,7).") from None
+    if "," not in text:
+        if numbers[0] < 1:
+            raise UserError(f"--seeds {text}: at least one seed is needed.")
+        return list(range(numbers[0]))
+    if min(numbers) < 0 or len(set(numbers)) != len(numbers):
+        raise UserError(f"--seeds {text}: seeds must be different and not negative.")
+    return numbers
+
+
+def _resolve(
+    request: Request,
+    dataset: Dataset,
+    name: str,
+    store: Store,
+    method: str,
+    classes: dict[str, type[Method]],
+    device: torch.device,
+) -> RunSpec:
+    cls, short = classes[method], discover.short_name(method)
+    fields = [field.name for field in dataclasses.fields(cls.Config)]
+    words = words_for(request.words, short, fields, [discover.short_name(other) for other in request.methods])
+    defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
+    values = compose_protocol(request.preset, defaults, short, cls.Config, words)
+    config = build(cls.Config, values.pop("method"), short)
+    protocol = _protocol(values, dataset, store, device)
+    entry = MethodEntry(
+        name=f"file:{discover.source_path('methods', method)}" if method.startswith("file:") else method,
+        short_name=short,
+        title=discover.describe("methods", method).title.partition(":")[0],
+        version=discover.source_digest(method) or str(cls.version),
+        config=dataclasses.asdict(config),
+    )
+    data = DatasetEntry(name, store.key, store.fingerprint, len(store.classes))
+    return RunSpec(data, entry, protocol, seed=request.seeds[0])
+
+
+def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: torch.device) -> Protocol:
+    """Fill what is left open (size, epochs, precision) and check every field."""
+    budget = values.pop("budget")
+    images = len(cut_validation(store.split("train").labels)[0])
+    if values["image_size"] is None:
+        native = dataset.defaults["image_size"]
+        values["image_size"] = min(native, budget["largest_image"] or native)
+    if values["epochs"] is None:
+        if not isinstance(budget["images"], int):
+            raise UserError("Set epochs, or budget.images from which epochs follow.")
+        values["epochs"] = max(1, round(budget["images"] / images))
+    values["precision"] = resolve_precision(values["precision"], device)
+    protocol = build(Protocol, values)
+    if images < protocol.batch_size:
+        raise UserError(
+            f"{store.key} has {images} training images, fewer than batch_size={protocol.batch_size}: "
+            f"set batch_size={_power_of_two_below(images)} or less."
+        )
+    if protocol.batch_size < 2 * protocol.accumulate:
+        raise UserError(
+            f"accumulate={protocol.accumulate} leaves fewer than two images of batch_size={protocol.batch_size} a part: "
+            "objectives and batch normalisation need two."
+        )
+    return protocol
+
+
+def _power_of_two_below(number: int) -> int:
+    return max(2, 2 ** (number.bit_length() - 1))
+
+
+def _check_names(methods: Sequence[str]) -> None:
+    shorts = [discover.short_name(name) for name in methods]
+    repeated = {name for name in shorts if shorts.count(name) > 1}
+    if repeated:
+        raise UserError(f"--methods names '{repeated.pop()}' twice; a file from outside needs a name of its own.")
+    clash = {name for name in methods if name.startswith("file:")} and set(shorts) & set(Protocol.__dataclass_fields__)
+    if clash:
+        raise UserError(f"A method cannot be called '{clash.pop()}', which is a setting; rename the file.")
+
+
+def known_presets(name: str) -> str:
+    """`name` if it is a preset. Raises UserError with the nearest one otherwise."""
+    if name not in PRESETS:
+        raise UserError(f"Unknown preset '{name}'.{suggest(name, PRESETS)}")
+    return name
