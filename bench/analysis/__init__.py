@@ -1,0 +1,1 @@
+"""What learnt representations look like, beside how well they classify."""

@@ -1,0 +1,1 @@
+"""Scores of a frozen encoder: features, weighted kNN and the linear probe."""
