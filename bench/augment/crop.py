@@ -1,0 +1,94 @@
+"""Random resized crop, central crop, and the antialiased resampling of one box per sample.
+
+A box is (top, left, height, width) in whole pixels of the canvas.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)
+TRIES = 10
+
+
+def random_boxes(sizes: Tensor, minimum_scale: float, generator: torch.Generator) -> Tensor:
+    """Boxes (B, 4) int64 distributed as torchvision's RandomResizedCrop: area U[minimum_scale, 1], log-uniform ratio.
+
+    `sizes` (B, 2) holds each picture's height and width, on the generator's device. The first of ten tries that
+    fits the picture is taken, and the largest central box of an allowed aspect ratio where none does.
+    """
+    height, width = sizes.float().unbind(1)
+    tries = torch.rand(len(sizes), 2 * TRIES + 2, device=sizes.device, generator=generator)
+    area = (height * width)[:, None] * (minimum_scale + (1 - minimum_scale) * tries[:, :TRIES])
+    low, high = (math.log(ratio) for ratio in ASPECT_RATIOS)
+    ratio = torch.exp(low + (high - low) * tries[:, TRIES:-2])
+    fallback_width = torch.minimum(width, (height * ASPECT_RATIOS[1]).round())
+    fallback_height = torch.minimum(height, (width / ASPECT_RATIOS[0]).round())
+    widths = torch.cat([(area * ratio).sqrt().round(), fallback_width[:, None]], dim=1)
+    heights = torch.cat([(area / ratio).sqrt().round(), fallback_height[:, None]], dim=1)
+    fits = (widths > 0) & (widths <= width[:, None]) & (heights > 0) & (heights <= height[:, None])
+    first = fits.byte().argmax(dim=1, keepdim=True)
+    box_height, box_width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
+    free = torch.stack([height - box_height, width - box_width], dim=1)
+    random_corner = torch.minimum((tries[:, -2:] * (free + 1)).floor(), free)  # the product may round up to free + 1
+    corner = torch.where(first < TRIES, random_corner, (free / 2).floor())
+    return torch.cat([corner, box_height[:, None], box_width[:, None]], dim=1).long()
+
+
+def central_boxes(sizes: Tensor) -> Tensor:
+    """The largest central square (B, 4) int64 of pictures of `sizes` (B, 2); an odd margin is cut as by torchvision."""
+    side = sizes.amin(1, keepdim=True)
+    corner = ((sizes - side) / 2).round()
+    return torch.cat([corner, side, side], dim=1).long()
+
+
+def resample(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
+    """Boxes of uint8 canvases (B, 3, H, W) as float32 (B, 3, size, size) in [0, 1], mirrored where `flips` (B,).
+
+    Equals torchvision's `resized_crop(..., antialias=True)` with bilinear interpolation on a float image: the box is
+    cut out first, so pixels outside it never count. The vertical pass adds up the few rows that matter, the
+    horizontal one is a product with a matrix of weights per sample.
+    """
+    batch, channels, height, width = images.shape
+    output = torch.arange(size, device=images.device).expand(batch, size)
+    rows, row_weights = filter_taps(boxes[:, 0], boxes[:, 2], output, height)
+    mirrored = torch.where(flips[:, None], size - 1 - output, output)
+    columns, column_weights = filter_taps(boxes[:, 1], boxes[:, 3], mirrored, width)
+
+    # embedding_bag is a weighted sum of chosen rows of a table, here of every channel's pixel rows
+    first_row = torch.arange(batch * channels, device=images.device).view(batch, channels, 1, 1) * height
+    shape = (batch, channels, *rows.shape[1:])
+    narrowed = F.embedding_bag(
+        (rows[:, None] + first_row).flatten(0, 2),
+        images.float().view(-1, width),
+        per_sample_weights=(row_weights / 255)[:, None].expand(shape).flatten(0, 2),
+        mode="sum",
+    ).view(batch, channels * size, width)
+    horizontal = torch.zeros(batch, size, width, device=images.device).scatter_(2, columns, column_weights)
+    result = torch.bmm(narrowed, horizontal.transpose(1, 2)).view(batch, channels, size, size)
+    return result.clamp_(0, 1)  # weights add up to 1 only up to rounding
+
+
+def filter_taps(start: Tensor, length: Tensor, output: Tensor, canvas: int) -> tuple[Tensor, Tensor]:
+    """Canvas positions and weights, both (B, S, K), of the triangle filter that scales a segment to S pixels.
+
+    Segments of the canvas begin at `start` (B,) and are `length` (B,) long; `output` (B, S) is the pixel that each
+    place of the output shows. The filter is widened by the scale when shrinking (antialiasing), cut to the segment
+    and normalised. K is the number of taps that the whole canvas would need; the surplus ones weigh 0.
+    """
+    size = output.shape[1]
+    count = min(math.ceil(2 * max(1, canvas / size)), canvas)
+    start, length = start[:, None].float(), length[:, None].float()
+    scale = length / size
+    support = scale.clamp_min(1)
+    centre = scale * (output + 0.5)
+    first = (start + (centre - support + 0.5).floor().clamp_min(0)).clamp_max(canvas - count)
+    positions = first[:, :, None] + torch.arange(count, device=output.device)
+    inside = (positions >= start[:, :, None]) & (positions < (start + length)[:, :, None])
+    distance = (positions - (start + centre - 0.5)[:, :, None]).abs()
+    weights = (1 - distance / support[:, :, None]).clamp_min(0) * inside
+    return positions.long(), weights / weights.sum(2, keepdim=True)

@@ -1,0 +1,168 @@
+"""The two-view pipeline: what is drawn, for which share of the pictures, and in which order it is applied.
+
+crop + flip -> brightness, contrast, saturation, hue (order drawn per batch) -> greyscale -> blur -> solarise ->
+normalise. Parameters are drawn for the whole global batch and can be sliced, so that neither the number of processes
+nor gradient accumulation changes a picture's view.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from bench.api import Range
+from bench.augment import blur, color, crop, solarize
+from bench.errors import UserError
+
+Probability = Annotated[float, Range(minimum=0, maximum=1)]
+Strength = Annotated[float, Range(minimum=0)]
+
+BLUR_SIGMAS = (0.1, 2.0)
+"""Pixels; SimCLR, appendix A."""
+SOLARIZE_THRESHOLD = 128 / 255
+"""BYOL, appendix B, and PIL's default."""
+
+OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "brightness": color.adjust_brightness,
+    "contrast": color.adjust_contrast,
+    "saturation": color.adjust_saturation,
+    "hue": color.adjust_hue,
+    "grayscale": color.to_grayscale,
+    "blur": blur.gaussian_blur,
+    "solarize": solarize.solarize,
+}
+JITTERS = ("brightness", "contrast", "saturation", "hue")
+
+CANVAS_CHUNK, VIEW_CHUNK = 2**20, 2**19
+"""Numbers per intermediate on a CPU, measured: small enough for its cache, large enough to hide the calls."""
+GPU_CHUNKS = 64
+"""How much larger they are on a GPU, where they only bound the memory taken (256 MiB each)."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How views are made. The defaults are solo-learn's for Barlow Twins and BYOL on CIFAR."""
+
+    minimum_scale: Annotated[float, Range(above=0, maximum=1)] = 0.08
+    """Smallest share of the picture's area that a crop may have; above 0, at most 1."""
+    flip: Probability = 0.5
+    """Probability of mirroring left and right; 0 to 1."""
+    jitter: Probability = 0.8
+    """Probability of colour jitter (brightness, contrast, saturation and hue together); 0 to 1."""
+    brightness: Strength = 0.4
+    """Factors are drawn from [max(0, 1 - brightness), 1 + brightness]; at least 0."""
+    contrast: Strength = 0.4
+    """As brightness."""
+    saturation: Strength = 0.2
+    """As brightness."""
+    hue: Annotated[float, Range(minimum=0, maximum=0.5)] = 0.1
+    """Shifts are drawn from [-hue, hue], in turns of the colour circle; 0 to 0.5."""
+    grayscale: Probability = 0.2
+    """Probability of greyscale; 0 to 1."""
+    blur: list[Probability] = field(default_factory=lambda: [0.0, 0.0])
+    """Probability of Gaussian blur in the first and in the second view; 0 to 1 each."""
+    solarize: list[Probability] = field(default_factory=lambda: [0.0, 0.2])
+    """Probability of solarising in the first and in the second view; 0 to 1 each."""
+
+    def validate(self) -> None:
+        """Raise UserError unless there is one probability per view; single values are checked by bench.config."""
+        for name in ("blur", "solarize"):
+            probabilities = getattr(self, name)
+            if len(probabilities) != 2:
+                raise UserError(
+                    f"augment.{name} needs two probabilities from 0 to 1, one per view, e.g. augment.{name}=[0.0,0.2]; "
+                    f"it has {len(probabilities)}."
+                )
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What happens to each sample of a batch in one view; a slice holds the parameters of those samples."""
+
+    boxes: Tensor
+    """(B, 4) int64: top, left, height, width of the crop in pixels of the canvas."""
+    flips: Tensor
+    """(B,) bool: mirrored left and right."""
+    operations: dict[str, Tensor]
+    """Name in OPERATIONS -> one parameter per sample (B,), in the order of application."""
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, samples: slice) -> Parameters:
+        operations = {name: values[samples] for name, values in self.operations.items()}
+        return Parameters(self.boxes[samples], self.flips[samples], operations)
+
+
+def draw(augmentation: Augmentation, view: int, sizes: Tensor, seed: int) -> Parameters:
+    """Parameters of view 0 or 1 for a whole batch of pictures of `sizes` (B, 2), on the device of `sizes`.
+
+    Everything follows from `seed` (63 bits; derive it from run seed, epoch, step and view). A sample left out by
+    chance gets the parameter that changes nothing; an operation that no sample can get is absent. Switching one
+    operation off leaves what the others draw as it was. The order of the four jitter operations is drawn once per
+    batch, where torchvision draws one per picture.
+    """
+    generator = torch.Generator(sizes.device).manual_seed(seed)
+    boxes = crop.random_boxes(sizes, augmentation.minimum_scale, generator)
+    uniform = torch.rand(10, len(sizes), device=sizes.device, generator=generator)
+    flipped, jittered, *jitters, grey, blurred, sigma, solarized = uniform
+
+    drawn = {}
+    order = random.Random(seed).sample(range(4), 4)
+    for name, share in [(JITTERS[i], jitters[i]) for i in order]:
+        strength = getattr(augmentation, name)
+        neutral = 0.0 if name == "hue" else 1.0
+        low = -strength if name == "hue" else max(0.0, 1.0 - strength)
+        if augmentation.jitter > 0 and strength > 0:
+            factors = low + (neutral + strength - low) * share
+            drawn[name] = torch.where(jittered < augmentation.jitter, factors, neutral)
+    if augmentation.grayscale > 0:
+        drawn["grayscale"] = (grey < augmentation.grayscale).float()
+    if augmentation.blur[view] > 0:
+        low, high = BLUR_SIGMAS
+        drawn["blur"] = torch.where(blurred < augmentation.blur[view], low + (high - low) * sigma, 0.0)
+    if augmentation.solarize[view] > 0:
+        drawn["solarize"] = torch.where(solarized < augmentation.solarize[view], SOLARIZE_THRESHOLD, 2.0)
+    return Parameters(boxes, flipped < augmentation.flip, drawn)
+
+
+@torch.no_grad()
+def apply(images: Tensor, sizes: Tensor, parameters: Parameters, size: int, mean: Tensor, std: Tensor) -> Tensor:
+    """One view, float32 (B, 3, size, size) channels last, of uint8 canvases (B, 3, H, W) with pictures of `sizes`.
+
+    All tensors are on one device; `mean` and `std` (3,) normalise values in [0, 1]. Nothing waits for the device.
+    Autocast does not reach inside; torch.set_float32_matmul_precision does.
+    """
+    views = torch.empty(len(images), 3, size, size, device=images.device, memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, enabled=False):
+        for samples in chunks(images, size):
+            part = parameters[samples]
+            view = crop.resample(images[samples], part.boxes, part.flips, size)
+            for name, values in part.operations.items():
+                view = OPERATIONS[name](view, values)
+            views[samples] = view.sub_(mean[:, None, None]).div_(std[:, None, None])
+    return views
+
+
+def centre_crop(images: Tensor, sizes: Tensor, size: int, mean: Tensor, std: Tensor) -> Tensor:
+    """The view for evaluation: the largest central square of pictures of `sizes` (B, 2), resampled as by `apply`.
+
+    torchvision's Resize(size) + CenterCrop(size) up to rounding: there the picture is scaled before it is cut, so the
+    cut falls on a pixel of the small picture, here on one of the large.
+    """
+    unflipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    return apply(images, sizes, Parameters(crop.central_boxes(sizes), unflipped, {}), size, mean, std)
+
+
+def chunks(images: Tensor, size: int) -> Iterator[slice]:
+    """Slices of the batch of canvases (B, 3, H, W) that are worked on together."""
+    batch, channels, height, width = images.shape
+    step = max(1, min(CANVAS_CHUNK // (channels * height * width), VIEW_CHUNK // (channels * size * size)))
+    if images.device.type != "cpu":
+        step *= GPU_CHUNKS
+    return (slice(start, min(start + step, batch)) for start in range(0, batch, step))
