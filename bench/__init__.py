@@ -1,4 +1,4 @@
-"""The benchmark harness; `bench.methods`, `bench.datasets`, `bench.slurm` and `bench.reports` are its sibling folders."""
+"""The benchmark harness; `bench.methods`, `.datasets`, `.slurm` and `.reports` are its sibling folders."""
 
 from pathlib import Path
 

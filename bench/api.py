@@ -100,7 +100,7 @@ class Method(nn.Module, ABC):
         return self.loss(views, indices, labels)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Embedding (B, D) that the objective sees for features (B, feature_dim); the features where there is no head."""
+        """Embedding (B, D) that the objective sees for features (B, feature_dim); themselves where there is no head."""
         return features
 
     def after_step(self, progress: float) -> None:

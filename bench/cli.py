@@ -1,4 +1,4 @@
-"""`python -m bench COMMAND ...`: parses the words, runs the command, turns a user's mistake into one line and exit 2."""
+"""`python -m bench COMMAND ...`: parses the words, runs the command; a user's mistake is one line and exit 2."""
 
 from __future__ import annotations
 

@@ -72,8 +72,9 @@ def load(store: Store, device: torch.device) -> Data:
 
 
 def cut_validation(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted row numbers of the training and the validation part of labels (N,): a tenth of every class, at least one picture
-    of a class that has two.
+    """Sorted row numbers of the training and the validation part of labels (N,).
+
+    Validation is a tenth of every class, at least one picture of a class that has two.
 
     The cut is the same for every seed and method. Unlabelled pictures (-1) all go to training.
     """

@@ -1,4 +1,4 @@
-"""Finds the plug-ins: a file in methods/ or datasets/ is registered by being there; `file:PATH.py` adds one from outside.
+"""Finds the plug-ins: a file in methods/ or datasets/ is registered by being there, `file:PATH.py` by being named.
 
 Names and descriptions are read from the source text, so that listing them imports nothing (no torch).
 """

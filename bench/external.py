@@ -109,7 +109,7 @@ def _from_file(path: Path, backbone: str | None, width: int | None, image_size: 
         if value.shape != weights[name].shape:
             raise UserError(
                 f"{path} does not fit {backbone} at {image_size} px: '{name}' is {tuple(weights[name].shape)}, "
-                f"not {tuple(value.shape)}; see --width and --image-size (up to {backbones.SMALL_IMAGE} px the stem is 3x3)."
+                f"not {tuple(value.shape)}; see --width and --image-size (3x3 stem up to {backbones.SMALL_IMAGE} px)."
             )
     network.load_state_dict(weights)
     return network

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from bench.errors import UserError
 from bench.spec import RunSpec
-from bench.store import RunFolder, disk_errors
+from bench.store import RunFolder, disk_errors, in_words
 
 POLL_SECONDS = 0.5
 
@@ -152,20 +152,9 @@ def _report(specs: Sequence[RunSpec], folders: Sequence[RunFolder], reported: se
         result = None if spec.id in reported else folder.result()
         if result is not None:
             reported.add(spec.id)
-            tqdm.write(_line(spec, result))
+            tqdm.write(f"{spec.id}  {in_words(result)}")
         done += spec.protocol.epochs if spec.id in reported else _epochs_done(folder)
     bar.update(done - bar.n)
-
-
-def _line(spec: RunSpec, result: dict[str, Any]) -> str:
-    if result["status"] != "completed":
-        return f"{spec.id}  {result['status']}: {result['reason']}"
-    scores = result["scores"]
-    collapsed = ", collapsed" if result["collapsed"] else ""
-    return (
-        f"{spec.id}  linear {100 * scores['linear']:.1f} %, kNN {100 * scores['knn']:.1f} % "
-        f"({result['cost']['seconds']:.0f} s{collapsed})"
-    )
 
 
 def _epochs_done(folder: RunFolder) -> int:

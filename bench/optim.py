@@ -75,7 +75,7 @@ def build(model: nn.Module, settings: schema.Optimizer, batch_size: int) -> Opti
 
 
 def peak_lr(settings: schema.Optimizer, batch_size: int) -> float:
-    """Highest learning rate of the run: linear in the batch size for lars and sgd (Goyal et al. 2017), not for adamw."""
+    """Highest learning rate of a run: linear in the batch size for lars and sgd (Goyal et al. 2017), not adamw."""
     return settings.lr if settings.name == "adamw" else settings.lr * batch_size / REFERENCE_BATCH
 
 

@@ -122,8 +122,8 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
         )
     if protocol.batch_size < 2 * protocol.accumulate:
         raise UserError(
-            f"accumulate={protocol.accumulate} leaves fewer than two images of batch_size={protocol.batch_size} a part: "
-            "objectives and batch normalisation need two."
+            f"accumulate={protocol.accumulate} leaves fewer than two images of batch_size={protocol.batch_size} "
+            "a part, which objectives and batch normalisation need."
         )
     return protocol
 

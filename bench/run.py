@@ -166,7 +166,7 @@ def _labelled(spec: RunSpec, data: Data, trainer: Trainer, images: Images) -> La
 
 
 def _cost(trainer: Trainer, seconds: float, settings: Settings) -> dict[str, float | int | None]:
-    """Times in seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up."""
+    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up."""
     rates = [row["images_per_second"] for row in trainer.progress.rows]
     method = trainer.method
     return {

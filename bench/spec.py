@@ -19,7 +19,7 @@ from bench.seeds import AXES, derive
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """Which data: `name` as on the command line, `key` safe in a path, `fingerprint` of the decoded pixels and labels."""
+    """Which data: `name` as on the command line, `key` of its store, `fingerprint` of decoded pixels and labels."""
 
     name: str
     key: str
@@ -62,7 +62,7 @@ class RunSpec:
 
     @staticmethod
     def from_canonical(values: Mapping[str, Any]) -> RunSpec:
-        """The run of a canonical mapping. Raises UserError naming any field that is unknown, missing or out of range."""
+        """The run of a canonical mapping. Raises UserError naming a field that is unknown, missing or out of range."""
         rest = dict(values)
         return RunSpec(
             protocol_version=rest.pop("protocol"),

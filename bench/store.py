@@ -112,6 +112,17 @@ class RunFolder:
             self.lock.release()
 
 
+def in_words(result: Mapping[str, Any]) -> str:
+    """A result.json as part of a line: status or reason, scores, time."""
+    if result["status"] != "completed":
+        return f"{result['status']}: {result['reason']}"
+    scores = result["scores"]
+    return (
+        f"{'collapsed' if result['collapsed'] else 'completed'}: linear {100 * scores['linear']:.1f} %, "
+        f"kNN {100 * scores['knn']:.1f} % ({result['cost']['seconds']:.0f} s)"
+    )
+
+
 @contextmanager
 def disk_errors(output: Path) -> Iterator[None]:
     """A full disk or a folder that cannot be written becomes one line for the user; what is finished stays."""

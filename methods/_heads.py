@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import nn
 
 from bench.api import Context
@@ -15,6 +17,6 @@ def projector(context: Context) -> nn.Sequential:
     shape = context.projector
     widths = [context.feature_dim] + [shape.hidden] * (shape.layers - 1)
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
+    for width_in, width_out in itertools.pairwise(widths):
         layers += [nn.Linear(width_in, width_out, bias=False), nn.BatchNorm1d(width_out), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], shape.output, bias=False))

@@ -32,7 +32,8 @@ class Config:
     """`feature` does the same on Barlow Twins' D x D cross-correlation matrix: the other ablation."""
     centre: Literal["feature", "none", "batch"] | None = None
     """What is subtracted from embeddings before rows are normalised: each row's mean over its features (Pearson),
-    nothing (cosine), or the batch statistics per feature. None: `batch` for fisher, else `feature`. Sample level only."""
+    nothing (cosine), or the batch statistics per feature; at sample level only. None: `batch` for fisher, else
+    `feature`."""
     w: Annotated[float, Range(minimum=0)] | None = None
     """Weight on the mean of the off-diagonal entries (lambda = w / (B - 1) on their sum per row).
     None: 3 for maxmin, else 10 (ours: a toy study on digits)."""
@@ -57,7 +58,7 @@ def correlations(za: Tensor, zb: Tensor, level: str, centre: str) -> Tensor:
 
 
 def gaussian_mutual_information(rho: Tensor, epsilon: float) -> Tensor:
-    """-1/2 log(1 - (1 - epsilon) rho^2) in nats, from 0 to -1/2 log(epsilon): MI of two Gaussians of correlation rho."""
+    """-1/2 log(1 - (1 - epsilon) rho^2) in nats, 0 to -1/2 log(epsilon): MI of two Gaussians of correlation rho."""
     return -0.5 * torch.log1p(-(1 - epsilon) * rho.square())
 
 

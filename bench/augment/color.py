@@ -42,7 +42,7 @@ def adjust_hue(images: Tensor, factors: Tensor) -> Tensor:
     least = images.amin(1)
     chroma = value - least
     from_red = (green + blue).sub_(red).sub_(least).div_(chroma.clamp_min(1e-12)).add_(1)  # greys stay grey
-    turns = torch.copysign(from_red, green - blue).div_(6).add_((factors + 2)[:, None, None])  # + 2: frac of positives
+    turns = torch.copysign(from_red, green - blue).div_(6).add_((factors + 1)[:, None, None])  # frac needs >= 0
     # turned so that the complements of red, green and blue lie at half a turn
     turns = torch.stack([turns, turns + 2 / 3, turns + 1 / 3], dim=1).frac_()
     distance = turns.sub_(0.5).abs_().mul_(6)

@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.commands._options import add_data_options
 
 HELP = "Put an encoder trained elsewhere through the same evaluation."
-EXAMPLES = """an encoder is a file of weights under torchvision's ResNet names (.safetensors, or .pt/.pth without pickled
-objects), or torchvision:NAME for torchvision's own pretrained network.
+EXAMPLES = """an encoder is a file of weights under torchvision's ResNet names (.safetensors, or .pt/.pth without
+pickled objects), or torchvision:NAME for torchvision's own pretrained network.
 
 examples:
   python -m bench evaluate --encoder runs/digits/smi/1a2b3c4d/seed0/encoder.safetensors --dataset digits

@@ -126,6 +126,6 @@ def _headline(specs: Sequence[RunSpec], preset: str, device: str, jobs: int) -> 
     seeds = len({spec.seed for spec in specs})
     return (
         f"{methods} on {datasets}: preset {preset}, {protocol.image_size} px, {protocol.backbone.name}{width}, "
-        f"{protocol.epochs} epochs, batch {protocol.batch_size}, {protocol.precision}, {seeds} seed{'s' * (seeds > 1)}; "
-        f"{len(specs)} runs on {device}, {jobs} at a time"
+        f"{protocol.epochs} epochs, batch {protocol.batch_size}, {protocol.precision}, "
+        f"{seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs on {device}, {jobs} at a time"
     )

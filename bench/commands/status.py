@@ -7,7 +7,7 @@ import csv
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.store import RunFolder
+from bench.store import RunFolder, in_words
 
 HELP = "Show how far every run of an output folder is."
 EXAMPLES = """examples:
@@ -40,10 +40,7 @@ def _state(folder: RunFolder) -> str:
         return str(error)
     if result is None:
         return f"{'running' if folder.lock.is_held() else 'stopped'}, {_last_epoch(folder.path)}"
-    if result["status"] != "completed":
-        return f"{result['status']}: {result['reason']}"
-    collapsed = ", collapsed" if result["collapsed"] else ""
-    return f"completed{collapsed}, linear {100 * result['scores']['linear']:.1f} %, kNN {100 * result['scores']['knn']:.1f} %"
+    return in_words(result)
 
 
 def _last_epoch(folder: Path) -> str:
@@ -55,4 +52,5 @@ def _last_epoch(folder: Path) -> str:
     if not rows:
         return f"epoch 0 of {epochs}"
     last = rows[-1]
-    return f"epoch {last['epoch']} of {epochs}, loss {float(last['loss']):.4g}, {float(last['images_per_second']):.0f} images/s"
+    rate = float(last["images_per_second"])
+    return f"epoch {last['epoch']} of {epochs}, loss {float(last['loss']):.4g}, {rate:.0f} images/s"

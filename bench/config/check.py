@@ -25,7 +25,7 @@ def build(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:
-            raise UserError(f"Unknown setting '{_dotted(path, name)}'.{suggest(name, fields)}")
+            raise UserError(f"Unknown setting {_dotted(path, name)!r}.{suggest(name, fields)}")
     arguments = {name: _convert(hints[name], value, _dotted(path, name)) for name, value in values.items()}
     missing = [name for name, field in fields.items() if name not in arguments and _has_no_default(field)]
     if missing:

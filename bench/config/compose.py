@@ -1,4 +1,4 @@
-"""Hydra's compose API: preset, then the dataset's own defaults, then the user's `key=value`, for one method at a time."""
+"""Hydra's compose API, for one method at a time: preset, the dataset's own defaults, the user's `key=value`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+"""Encoders load straight into torchvision's ResNets and compute the same."""
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+
+from bench import backbones
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_saved_weights_load_into_torchvision_and_give_the_same_features(name, tmp_path):
+    encoder = backbones.build(name, None, image_size=96, seed=1).eval()
+    save_file(encoder.state_dict(), tmp_path / "encoder.safetensors")
+    network = torchvision.models.get_model(name)
+    outcome = network.load_state_dict(load_file(tmp_path / "encoder.safetensors"), strict=False)
+    assert outcome.missing_keys == ["fc.weight", "fc.bias"]
+    assert outcome.unexpected_keys == []
+    network.fc = torch.nn.Identity()
+    images = torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(images), network.eval()(images))
+
+
+def test_small_images_get_the_cifar_stem():
+    encoder = backbones.build("resnet18", None, image_size=32, seed=1)
+    assert encoder.conv1.kernel_size == (3, 3)
+    assert encoder.feature_map(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 4, 4)
+
+
+@pytest.mark.parametrize(("width", "features"), [(None, 128), (16, 64)])
+def test_width_is_that_of_the_first_stage(width, features):
+    encoder = backbones.build("slim", width, image_size=16, seed=1)
+    assert encoder(torch.zeros(2, 3, 16, 16)).shape == (2, features)
+    assert encoder.feature_dim == features
+
+
+def test_weights_follow_their_own_seed_alone():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = backbones.build("slim", None, 16, seed=3).state_dict()
+    assert torch.equal(torch.random.get_rng_state(), before), "building an encoder must not move the global generator"
+    torch.manual_seed(6)
+    second = backbones.build("slim", None, 16, seed=3).state_dict()
+    other = backbones.build("slim", None, 16, seed=4).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])

@@ -1,0 +1,99 @@
+"""One writer per run: races between real processes, dead owners, standing heartbeats, lost locks."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench import lock as lock_module
+from bench.lock import Lock, LockLost
+
+
+def test_second_taker_waits_until_release(tmp_path):
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert first.acquire()
+    assert first.is_held()
+    assert not second.acquire()
+    first.check()
+    first.release()
+    assert second.acquire()
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path):
+    _start(HOLD_AND_DIE, tmp_path).wait()
+    assert (tmp_path / "lock").exists()
+    lock = Lock(tmp_path / "lock")
+    assert not lock.is_held()
+    assert lock.acquire()
+    lock.check()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_machines_lock_is_taken_only_when_its_heartbeat_stands(tmp_path, monkeypatch):
+    owner = Lock(tmp_path / "lock", beat=0.02)
+    monkeypatch.setattr(lock_module, "_machine", lambda: "another host")
+    assert owner.acquire()
+    monkeypatch.undo()
+    observer = Lock(tmp_path / "lock", stale=0.3)
+    deadline = time.monotonic() + 0.6
+    while time.monotonic() < deadline:
+        assert not observer.acquire(), "the heartbeat is still counting"
+        time.sleep(0.02)
+    owner._stop.set()  # the owner hangs: its heartbeat stands still
+    owner._thread.join()
+    assert not observer.acquire()
+    time.sleep(0.35)
+    assert observer.acquire()
+    with pytest.raises(LockLost):
+        owner.check()
+    owner.release()
+    observer.check()  # the late owner's release did not touch the new lock
+    observer.release()
+
+
+def test_a_fresh_lock_taken_away_by_mistake_is_given_back(tmp_path):
+    owner = Lock(tmp_path / "lock")
+    assert owner.acquire()
+    thief = Lock(tmp_path / "lock")
+    thief._take_away(json.dumps({"token": "somebody long gone"}))
+    owner.check()
+    owner.release()
+
+
+def test_many_processes_racing_have_one_winner_at_a_time(tmp_path):
+    processes = [_start(COUNT_UP, tmp_path) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert (tmp_path / "counter").read_text() == "20"
+
+
+HOLD_AND_DIE = """
+import os, pathlib, sys
+from bench.lock import Lock
+assert Lock(pathlib.Path(sys.argv[1]) / "lock").acquire()
+os._exit(1)
+"""
+
+COUNT_UP = """
+import pathlib, sys, time
+from bench.lock import Lock
+folder = pathlib.Path(sys.argv[1])
+for _ in range(5):
+    lock = Lock(folder / "lock")
+    while not lock.acquire():
+        time.sleep(0.005)
+    counter = folder / "counter"
+    value = int(counter.read_text()) if counter.exists() else 0
+    time.sleep(0.01)
+    lock.check()
+    counter.write_text(str(value + 1))
+    lock.release()
+"""
+
+
+def _start(program, folder):
+    return subprocess.Popen([sys.executable, "-c", program, str(folder)])

@@ -1,0 +1,175 @@
+"""What every registered method must do, found by discovery: a new file in methods/ is tested by being there."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from bench import discover
+from bench.api import Context, Method, Projector
+from bench.config.check import build
+from bench.config.schema import Protocol
+
+NAMES = discover.names("methods")
+BATCH, SIZE, CLASSES = 8, 16, 4
+
+
+class Encoder(torch.nn.Module):
+    """Small and smooth, so that float64 gradient checks mean something."""
+
+    feature_dim = 6
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3 * SIZE * SIZE, self.feature_dim)
+
+    def forward(self, images):
+        return torch.tanh(self.linear(images.flatten(1)))
+
+
+def make(name, dtype=torch.float32):
+    cls = discover.load("methods", name)
+    torch.manual_seed(0)
+    context = Context(cls.Config(), Encoder.feature_dim, Projector(8, 5, 3), CLASSES, total_steps=10)
+    return cls(Encoder(), context).to(dtype)
+
+
+def batch(dtype=torch.float32, size=BATCH, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    views = [torch.randn(size, 3, SIZE, SIZE, generator=generator, dtype=torch.float64).to(dtype) for _ in range(2)]
+    return views, torch.arange(size), torch.randint(CLASSES, (size,), generator=generator)
+
+
+def loss_of(method, views, indices, labels):
+    return method(views, indices, labels if method.needs_labels else None)
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def test_describes_itself_without_being_imported(name):
+    description = discover.describe("methods", name)
+    assert description.title
+    assert description.citation
+    cls = discover.load("methods", name)
+    assert cls.citation == description.citation
+    assert set(description.defaults) == {field.name for field in dataclasses.fields(cls.Config)}
+
+
+def test_configuration_is_typed_and_its_names_clash_with_no_setting(name):
+    cls = discover.load("methods", name)
+    fields = {field.name: field.default for field in dataclasses.fields(cls.Config)}
+    assert isinstance(build(cls.Config, fields, name), cls.Config)
+    assert not set(fields) & set(Protocol.__dataclass_fields__)
+
+
+def test_loss_and_terms_are_finite_scalars_on_the_graph(name):
+    method = make(name)
+    loss, terms = loss_of(method, *batch())
+    assert loss.shape == ()
+    assert loss.isfinite()
+    assert loss.dtype == torch.float32
+    assert "loss" not in terms
+    assert all(term.shape == () and term.isfinite() for term in terms.values())
+    if method.trains:
+        loss.backward()
+        gradients = [p.grad for p in method.encoder.parameters()]
+        assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+        assert any(gradient.abs().max() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("case", ["identical views", "constant", "zero", "two images"])
+def test_degenerate_batches_stay_finite(name, case, dtype):
+    views, indices, labels = batch(size=2 if case == "two images" else BATCH)
+    if case == "identical views":
+        views = [views[0], views[0].clone()]
+    elif case == "constant":
+        views = [torch.ones_like(view) for view in views]
+    elif case == "zero":
+        views = [torch.zeros_like(view) for view in views]
+    method = make(name)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        loss, _ = loss_of(method, views, indices, labels)
+    assert loss.isfinite()
+    assert loss.dtype == torch.float32, "objectives are never below float32"
+    if method.trains:
+        loss.backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+
+
+def test_gradient_is_right_in_float64(name):
+    method = make(name, torch.float64)
+    if not method.trains:
+        pytest.skip("an untrained reference has no gradient")
+    views, indices, labels = batch(torch.float64, size=6)
+
+    def loss(a, b):
+        return loss_of(copy.deepcopy(method), [a, b], indices, labels)[0]
+
+    small = [view[:, :, :2, :2].clone().requires_grad_() for view in views]
+
+    def padded(a, b):
+        whole = [view.clone() for view in views]
+        for target, corner in zip(whole, (a, b), strict=True):
+            target[:, :, :2, :2] = corner
+        return loss(*whole)
+
+    assert torch.autograd.gradcheck(padded, small, atol=1e-5, rtol=1e-4)
+
+
+def test_state_survives_a_round_trip_in_mid_training(name):
+    def steps(method, optimizer, count, start):
+        losses = []
+        for step in range(start, start + count):
+            loss, _ = loss_of(method, *batch(seed=step))
+            if method.trains:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                method.after_step((step + 1) / 10)
+            losses.append(loss.item())
+        return losses
+
+    method = make(name)
+    optimizer = torch.optim.AdamW(method.parameters(), 1e-2)
+    steps(method, optimizer, 3, 0)
+    saved = copy.deepcopy({"method": method.state_dict(), "optimizer": optimizer.state_dict()})
+    onward = steps(method, optimizer, 3, 3)
+    torch.manual_seed(99)
+    again = make(name)
+    other = torch.optim.AdamW(again.parameters(), 1e-2)
+    again.load_state_dict(saved["method"])
+    other.load_state_dict(saved["optimizer"])
+    assert steps(again, other, 3, 3) == onward
+
+
+def test_training_lowers_the_loss(name):
+    method = make(name)
+    if not method.trains:
+        pytest.skip("an untrained reference does not learn")
+    optimizer = torch.optim.AdamW(method.parameters(), 1e-3)
+    fixed = batch()
+    losses = []
+    for step in range(30):
+        loss, _ = loss_of(method, *fixed)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step((step + 1) / 30)
+        losses.append(loss.item())
+    assert min(losses[-5:]) < losses[0]
+
+
+@pytest.mark.slow
+def test_compiles_without_a_graph_break(name):
+    method = make(name)
+    explanation = torch._dynamo.explain(lambda *inputs: loss_of(method, *inputs))(*batch())
+    assert explanation.graph_break_count == 0, explanation.break_reasons
+
+
+def test_is_a_method(name):
+    assert issubclass(discover.load("methods", name), Method)
