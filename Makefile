@@ -1,0 +1,47 @@
+# `make demo` runs a real comparison, `make test` the quick tests; each sets up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+.PHONY: help demo test test-all soak lint env clean
+
+help:
+	@echo "make demo      install, compare SMI with Barlow Twins on digits, print the table (minutes)"
+	@echo "make test      install, run the quick tests"
+	@echo "make test-all  the slow ones too: real training, killed processes, a real LaTeX run"
+	@echo "make soak      what takes longer still"
+	@echo "make lint      ruff and mypy"
+
+demo: env
+	$(BIN)/python -m bench run --methods smi,barlow,random --dataset digits --seeds 3
+
+test: env
+	$(PYTEST)
+
+test-all: env
+	$(PYTEST) -m "not soak"
+
+soak: env
+	$(PYTEST) -n 0 -m soak
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf .typing && mkdir -p .typing/bench
+	for folder in methods datasets slurm reports; do ln -s ../../$$folder .typing/bench/$$folder; done
+	for part in bench/*; do ln -s ../../$$part .typing/bench/; done
+	$(BIN)/mypy
+
+env: .venv/ready
+
+# solo-learn cannot be resolved beside a current torch; only its loss functions are used, as a reference in tests.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.12, say"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --progress-bar off -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps solo-learn==1.0.2
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+clean:
+	rm -rf .venv .typing build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
