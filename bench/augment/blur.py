@@ -15,7 +15,8 @@ def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
     batch, channels, size, _ = images.shape
     matrices = blur_matrices(sigmas, size)
     vertical = torch.matmul(matrices[:, None], images)
-    return torch.bmm(vertical.view(batch, channels * size, size), matrices.transpose(1, 2)).view_as(images)
+    blurred = torch.bmm(vertical.view(batch, channels * size, size), matrices.transpose(1, 2))
+    return blurred.view_as(images).clamp_(0, 1)  # weights add up to 1 only up to rounding
 
 
 def kernel_size(size: int) -> int:

@@ -47,7 +47,7 @@ def adjust_hue(images: Tensor, factors: Tensor) -> Tensor:
     turns = torch.stack([turns, turns + 2 / 3, turns + 1 / 3], dim=1).frac_()
     distance = turns.sub_(0.5).abs_().mul_(6)
     share = distance.neg_().add_(2).clamp_(0, 1)
-    return torch.addcmul(value[:, None], chroma[:, None], share, value=-1)
+    return torch.addcmul(value[:, None], chroma[:, None], share, value=-1).clamp_(0, 1)
 
 
 def to_grayscale(images: Tensor, amounts: Tensor) -> Tensor:
@@ -57,8 +57,8 @@ def to_grayscale(images: Tensor, amounts: Tensor) -> Tensor:
 
 def grayscale(images: Tensor) -> Tensor:
     """Luma (B, 1, H, W)."""
-    red, green, blue = images.split(1, dim=1)
-    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    red, green, blue = images.unbind(1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2]).unsqueeze(1)
 
 
 def per_sample(values: Tensor) -> Tensor:
