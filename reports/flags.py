@@ -1,0 +1,110 @@
+"""Red flags: what a reader must know before believing a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.reports import text
+from bench.reports.comparison import Comparison, Row, leaves
+
+ENVIRONMENT = {
+    "environment.hardware": "hardware",
+    "environment.device": "devices",
+    "environment.torch": "torch versions",
+    "environment.git_commit": "git commits",
+}
+"""What must not differ within a table, beside the shared fields of the configuration."""
+
+
+def red_flags(comparison: Comparison) -> list[str]:
+    """One line each: mixed protocols, machines or code; suspicious scores; runs that are missing or contradictory."""
+    return [
+        *_mixed_configuration(comparison.rows),
+        *_mixed_environment(comparison.rows),
+        *(flag for row in comparison.rows for flag in _identical_seeds(row)),
+        *_not_above_random(comparison),
+        *_missing(comparison.runs),
+    ]
+
+
+def _mixed_configuration(rows: Sequence[Row]) -> list[str]:
+    flags = []
+    for field, values in leaves(rows).items():
+        if not field.startswith("method.") and len({repr(value) for value in values.values()}) > 1:
+            by_value: dict[str, list[str]] = {}
+            for label, value in values.items():
+                by_value.setdefault(str(value), []).append(label)
+            name = "protocol version" if field == "protocol" else field
+            flags.append(f"Different values of {name} in one table: {_grouped(by_value)}.")
+    return flags
+
+
+def _mixed_environment(rows: Sequence[Row]) -> list[str]:
+    flags = []
+    for column, name in ENVIRONMENT.items():
+        by_value: dict[str, list[str]] = {}
+        for row in rows:
+            for value in _finished(row.runs, column).map(_environment_value).unique():
+                by_value.setdefault(value, []).append(row.label)
+        if len(by_value) > 1:
+            flags.append(f"Different {name} in one table: {_grouped(by_value)}.")
+    dirty = sum(int(_finished(row.runs, "environment.git_dirty").eq(True).sum()) for row in rows)
+    if dirty:
+        flags.append(f"{text.runs(dirty)} made with uncommitted changes in the code.")
+    return flags
+
+
+def _identical_seeds(row: Row) -> list[str]:
+    """Two seeds with every score and every measure of geometry equal are one run counted twice."""
+    completed = row.runs[row.runs["status"] == "completed"]
+    measured = [column for column in completed.columns if column.startswith(("scores.", "geometry."))]
+    twins = int(completed.duplicated(measured).sum()) if measured else 0
+    if twins:
+        return [
+            f"{row.label}: {text.runs(twins)} identical to another seed's in every score: did the seed take effect?"
+        ]
+    if row.linear and row.linear.n > 1 and row.linear.sd == 0:
+        return [
+            f"{row.label}: the same linear accuracy for all {row.linear.n} seeds: no spread, so no test is possible."
+        ]
+    return []
+
+
+def _not_above_random(comparison: Comparison) -> list[str]:
+    baseline = max((row.linear.mean for row in comparison.rows if row.method == "random" and row.linear), default=None)
+    if baseline is None:
+        return []
+    low = [row.label for row in comparison.competing if row.linear and row.linear.mean <= baseline]
+    return [f"Not above the random encoder in linear accuracy: {text.listed(low)}."] if low else []
+
+
+def _missing(runs: pd.DataFrame) -> list[str]:
+    flags = []
+    for status in ("unfinished", "unreadable"):
+        count = int((runs["status"] == status).sum())
+        if count:
+            flags.append(f"{text.runs(count)} {status}: in no mean.")
+    contradictory = int(runs["problem"].notna().sum())
+    if contradictory:
+        flags.append(f"{text.runs(contradictory)} with contradictory or damaged records, see 'Failures'.")
+    return flags
+
+
+def _finished(runs: pd.DataFrame, column: str) -> pd.Series[Any]:
+    known = runs.get(column, pd.Series(dtype=object))
+    return known[runs["status"] == "completed"] if len(known) else known
+
+
+def _environment_value(value: object) -> str:
+    return str(value) if isinstance(value, str) and value else "unknown"
+
+
+def _grouped(by_value: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{value} ({_some(labels)})" for value, labels in by_value.items())
+
+
+def _some(labels: Sequence[str]) -> str:
+    return text.listed(labels) if len(labels) <= 4 else f"{', '.join(labels[:3])} and {len(labels) - 3} more"

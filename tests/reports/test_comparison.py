@@ -1,0 +1,205 @@
+"""Rows, reference, Holm family, bold, sentences and red flags, on made-up runs whose answer is known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from bench.errors import UserError
+from bench.reports.comparison import Comparison, Row, compare
+from bench.reports.flags import red_flags
+from bench.reports.load import load
+from bench.reports.results import answer, losses, results_table
+
+Writer = Callable[..., Path]
+
+
+def compared(output: Path, reference: str | None = None) -> Comparison:
+    comparisons, _ = compare(load([output]), reference)
+    assert len(comparisons) == 1
+    return comparisons[0]
+
+
+def rows_by_label(comparison: Comparison) -> dict[str, Row]:
+    return {row.label: row for row in comparison.rows}
+
+
+def fill(write_run: Writer, scores: dict[str, list[float]]) -> None:
+    for method, values in scores.items():
+        for seed, value in enumerate(values):
+            write_run(method, seed, value, knn=value / 2 + 0.0001 * seed)
+
+
+def test_rows_by_mean_with_reference_rows_last(experiment: Path) -> None:
+    labels = [row.label for row in compared(experiment).rows]
+    assert labels == [
+        "SMI (reconstructed) [w=10.0]",
+        "vicreg",
+        "Barlow Twins",
+        "SMI (reconstructed) [w=1.0]",
+        "Supervised",
+        "Random encoder",
+    ]
+
+
+def test_only_completed_runs_are_in_the_mean_and_all_are_counted(experiment: Path) -> None:
+    row = rows_by_label(compared(experiment))["SMI (reconstructed) [w=1.0]"]
+    assert row.linear is not None
+    assert (row.linear.n, row.linear.mean) == (2, pytest.approx(0.375))  # the collapsed run is one of the two
+    assert losses(row) == ["1 of 3 diverged", "1 of 3 collapsed"]
+
+
+def test_difference_and_p_are_scipys_with_holm_over_the_competing_rows(experiment: Path) -> None:
+    comparison = compared(experiment)
+    rows = rows_by_label(comparison)
+    barlow = rows["Barlow Twins"].values("scores.linear")
+    family = ["SMI (reconstructed) [w=10.0]", "SMI (reconstructed) [w=1.0]", "vicreg"]
+    raw = {
+        label: stats.ttest_ind(rows[label].values("scores.linear"), barlow, equal_var=False).pvalue for label in family
+    }
+    first, second, third = sorted(family, key=lambda label: raw[label])
+    assert rows[first].p == pytest.approx(3 * raw[first])
+    assert rows[second].p == pytest.approx(max(3 * raw[first], 2 * raw[second]))
+    assert rows[third].p == pytest.approx(max(2 * raw[second], raw[third]))
+    assert rows["Supervised"].p is None
+    assert rows["Supervised"].difference is not None
+
+
+def test_a_declared_reference_may_be_a_reference_row_or_one_configuration(experiment: Path) -> None:
+    random = compared(experiment, "random")
+    assert random.reference is not None
+    assert random.reference.method == "random"
+    assert all(row.p is not None for row in random.competing)
+    smi = rows_by_label(compared(experiment))["SMI (reconstructed) [w=1.0]"]
+    chosen = compared(experiment, f"smi/{smi.digest}").reference
+    assert chosen is not None
+    assert chosen.changes == ("w=1.0",)
+    by_name = compared(experiment, "smi").reference
+    assert by_name is not None
+    assert by_name.changes == ("w=10.0",)  # the configuration with most completed runs
+
+
+def test_an_unknown_reference_is_a_user_error_with_the_near_miss(experiment: Path) -> None:
+    with pytest.raises(UserError, match="Did you mean 'barlow'"):
+        compared(experiment, "barlov")
+
+
+def test_the_default_reference_without_barlow_is_the_first_competing_method(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"vicreg": [0.4], "byol": [0.4], "random": [0.2]})
+    reference = compared(tmp_path / "runs").reference
+    assert reference is not None
+    assert reference.method == "byol"
+
+
+def test_bold_is_the_best_and_what_cannot_be_told_from_it(write_run: Writer, tmp_path: Path) -> None:
+    fill(
+        write_run,
+        {
+            "smi": [0.430, 0.440, 0.435],
+            "barlow": [0.428, 0.441, 0.433],
+            "vicreg": [0.300, 0.310, 0.305],
+            "supervised": [0.9, 0.91, 0.92],
+        },
+    )
+    assert {row.method for row in compared(tmp_path / "runs").rows if row.bold} == {"smi", "barlow"}
+
+
+def test_nothing_is_bold_with_one_run_each(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"smi": [0.44], "barlow": [0.40]})
+    comparison = compared(tmp_path / "runs")
+    assert not any(row.bold for row in comparison.rows)
+    assert "±" not in " ".join(
+        line for row in results_table(comparison).body for cell in row[1:] for line in cell.lines
+    )
+    assert answer(comparison) == [
+        "SMI (reconstructed) against Barlow Twins on imagewoof:160: +4.0 points in linear accuracy, "
+        "but no test is possible with n = 1 (one run says nothing about the spread)."
+    ]
+
+
+def test_the_answer_states_direction_interval_and_n(experiment: Path) -> None:
+    first, second, _ = answer(compared(experiment))
+    assert first == (
+        "SMI (reconstructed) [w=10.0] is 2.9 points above Barlow Twins in linear accuracy on imagewoof:160 "
+        "(95 % interval +2.1 to +3.8, n = 5, Holm-corrected p < 0.001)."
+    )
+    assert second.startswith(
+        "vicreg cannot be told apart from Barlow Twins in linear accuracy on imagewoof:160 with n = 5"
+    )
+
+
+def test_the_answer_says_below(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"smi": [0.30, 0.31, 0.305], "barlow": [0.40, 0.41, 0.42, 0.41]})
+    (sentence,) = answer(compared(tmp_path / "runs"))
+    assert "is 10.5 points below Barlow Twins" in sentence
+    assert "n = 3 against 4" in sentence
+
+
+def test_a_method_without_a_score_is_named(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"barlow": [0.40, 0.41]})
+    write_run("smi", 0, status="diverged", reason="loss is nan")
+    assert answer(compared(tmp_path / "runs")) == [
+        "SMI (reconstructed) has no completed run on imagewoof:160 (1 of 1 diverged)."
+    ]
+
+
+def test_two_copies_of_a_dataset_never_share_a_table(write_run: Writer, tmp_path: Path) -> None:
+    write_run("smi", 0, 0.4)
+    write_run("smi", 0, 0.5, fingerprint="a" * 64)
+    comparisons, unplaced = compare(load([tmp_path / "runs"]))
+    assert [(one.name, one.title, len(one.rows)) for one in comparisons] == [
+        ("imagewoof-160-aaaaaaaa", "imagewoof:160 (data aaaaaaaa)", 1),
+        ("imagewoof-160-ffffffff", "imagewoof:160 (data ffffffff)", 1),
+    ]
+    assert unplaced.empty
+
+
+def test_a_run_without_configuration_is_placed_by_its_siblings_or_reported(write_run: Writer, tmp_path: Path) -> None:
+    (write_run("smi", 0, 0.4) / "config.yaml").unlink()
+    write_run("smi", 1, 0.4)
+    (write_run("barlow", 0, 0.4) / "config.yaml").write_text("{")
+    comparisons, unplaced = compare(load([tmp_path / "runs"]))
+    assert losses(comparisons[0].rows[0]) == ["1 of 2 unreadable"]
+    assert unplaced["method"].tolist() == ["barlow"]
+
+
+def test_flags_name_what_is_mixed_and_by_whom(write_run: Writer, tmp_path: Path) -> None:
+    write_run("smi", 0, 0.40, shared={"epochs": 20, "protocol": "2"}, environment={"hardware": "fast GPU"})
+    write_run("barlow", 0, 0.41, environment={"git_dirty": True, "git_commit": None})
+    assert red_flags(compared(tmp_path / "runs")) == [
+        "Different values of protocol version in one table: 1 (Barlow Twins); 2 (SMI (reconstructed)).",
+        "Different values of epochs in one table: 10 (Barlow Twins); 20 (SMI (reconstructed)).",
+        "Different hardware in one table: synthetic CPU (Barlow Twins); fast GPU (SMI (reconstructed)).",
+        "Different git commits in one table: unknown (Barlow Twins); abc1234 (SMI (reconstructed)).",
+        "1 run made with uncommitted changes in the code.",
+    ]
+
+
+def test_flags_for_scores_that_look_wrong(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"barlow": [0.4, 0.4, 0.4], "smi": [0.19, 0.2], "random": [0.21, 0.22]})
+    flags = red_flags(compared(tmp_path / "runs"))
+    assert flags == [
+        "Barlow Twins: the same linear accuracy for all 3 seeds: no spread, so no test is possible.",
+        "Not above the random encoder in linear accuracy: SMI (reconstructed).",
+    ]
+
+
+def test_a_clean_experiment_has_no_flag(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"barlow": [0.40, 0.41], "smi": [0.42, 0.43], "random": [0.21, 0.22]})
+    assert red_flags(compared(tmp_path / "runs")) == []
+
+
+def test_identical_seeds_are_flagged(write_run: Writer, tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        result = write_run("smi", seed, 0.4 + 0.01 * (seed == 2)) / "result.json"
+        result.write_text(result.read_text().replace(f'"effective_rank": {40.0 + seed}', '"effective_rank": 40.0'))
+    assert red_flags(compared(tmp_path / "runs")) == [
+        "SMI (reconstructed): 1 run identical to another seed's in every score: did the seed take effect?"
+    ]
+
+
+def test_the_detectable_difference_is_printed_for_the_smallest_and_largest_n(experiment: Path) -> None:
+    comparison = compared(experiment)
+    assert list(comparison.detectable) == [5, 2]
+    assert "1.6 points with n = 5 and 4.6 points with n = 2" in results_table(comparison).notes[1]
