@@ -85,8 +85,7 @@ def _resolve(
     device: torch.device,
 ) -> RunSpec:
     cls, short = classes[method], discover.short_name(method)
-    fields = [field.name for field in dataclasses.fields(cls.Config)]
-    words = words_for(request.words, short, fields, [discover.short_name(other) for other in request.methods])
+    words = words_for(request.words, short, [discover.short_name(other) for other in request.methods])
     defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
     values = compose_protocol(request.preset, defaults, short, cls.Config, words)
     config = build(cls.Config, values.pop("method"), short)

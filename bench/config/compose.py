@@ -15,15 +15,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.augment.pipeline import Augmentation
+from bench.config.schema import Protocol
 from bench.errors import UserError, suggest
 
 
-def words_for(words: Sequence[str], method: str, fields: Sequence[str], methods: Sequence[str]) -> list[str]:
+def words_for(words: Sequence[str], method: str, methods: Sequence[str]) -> list[str]:
     """The `key=value` words that concern `method`: those for all, then its own without their prefix.
 
-    `smi.w=20` becomes `method.w=20` where w is one of its hyperparameters `fields`, and `smi.optimizer.lr=0.1`
-    becomes `optimizer.lr=0.1`; words for another of the plan's `methods` are left out. Raises UserError for a word
-    that is not a plain `key=value`.
+    `smi.optimizer.lr=0.1` becomes `optimizer.lr=0.1`, and `smi.w=20`, which is no setting of the protocol, becomes
+    `method.w=20`; words for another of the plan's `methods` are left out. Raises UserError for a word that is not a
+    plain `key=value`.
     """
     general, own = [], []
     for word in words:
@@ -32,7 +33,9 @@ def words_for(words: Sequence[str], method: str, fields: Sequence[str], methods:
             raise UserError(f"'{word}': write key=value, one value at a time.")
         head, _, rest = word.partition(".")
         if head == method:
-            own.append(f"method.{rest}" if rest.partition("=")[0] in fields else rest)
+            own.append(rest if _first_key(rest) in (*Protocol.__dataclass_fields__, "budget") else f"method.{rest}")
+        elif head == "method":
+            raise UserError(f"'{word}': name the method instead, e.g. {method}.{rest}")
         elif head not in methods:
             general.append(word)
     return general + own
@@ -74,6 +77,10 @@ def _parse(word: str) -> Override:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
         raise UserError(f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}") from error
+
+
+def _first_key(word: str) -> str:
+    return word.partition("=")[0].partition(".")[0]
 
 
 def _check_key(word: str, method: str, known: set[str]) -> None:
