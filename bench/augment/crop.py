@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.augment.chunks import chunks
+
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 TRIES = 10
 
@@ -58,19 +60,25 @@ def resample(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
     rows, row_weights = filter_taps(boxes[:, 0], boxes[:, 2], output, height)
     mirrored = torch.where(flips[:, None], size - 1 - output, output)
     columns, column_weights = filter_taps(boxes[:, 1], boxes[:, 3], mirrored, width)
-
-    # embedding_bag is a weighted sum of chosen rows of a table, here of every channel's pixel rows
-    first_row = torch.arange(batch * channels, device=images.device).view(batch, channels, 1, 1) * height
-    shape = (batch, channels, *rows.shape[1:])
-    narrowed = F.embedding_bag(
-        (rows[:, None] + first_row).flatten(0, 2),
-        images.float().view(-1, width),
-        per_sample_weights=(row_weights / 255)[:, None].expand(shape).flatten(0, 2),
-        mode="sum",
-    ).view(batch, channels * size, width)
     horizontal = torch.zeros(batch, size, width, device=images.device).scatter_(2, columns, column_weights)
-    result = torch.bmm(narrowed, horizontal.transpose(1, 2)).view(batch, channels, size, size)
-    return result.clamp_(0, 1)  # weights add up to 1 only up to rounding
+    result = torch.empty(batch, channels * size, size, device=images.device)
+    for samples in chunks(images, numbers=channels * height * width):
+        vertical = weighted_rows(images[samples], rows[samples], row_weights[samples] / 255)
+        torch.bmm(vertical, horizontal[samples].transpose(1, 2), out=result[samples])
+    return result.view(batch, channels, size, size).clamp_(0, 1)  # weights add up to 1 only up to rounding
+
+
+def weighted_rows(images: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Sums (B, C S, W) of pixel rows of canvases (B, C, H, W), chosen and weighted by `rows`, `weights` (B, S, K)."""
+    batch, channels, height, width = images.shape
+    planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1, 1)
+    sums = F.embedding_bag(  # a weighted sum of chosen rows of a table
+        (rows[:, None] + planes * height).flatten(0, 2),
+        images.float().view(-1, width),
+        per_sample_weights=weights[:, None].expand(-1, channels, -1, -1).flatten(0, 2),
+        mode="sum",
+    )
+    return sums.view(batch, -1, width)
 
 
 def filter_taps(start: Tensor, length: Tensor, output: Tensor, canvas: int) -> tuple[Tensor, Tensor]:

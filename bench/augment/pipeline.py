@@ -8,7 +8,7 @@ nor gradient accumulation changes a picture's view.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.api import Range
 from bench.augment import blur, color, crop, solarize
+from bench.augment.chunks import chunks
 from bench.errors import UserError
 
 Probability = Annotated[float, Range(minimum=0, maximum=1)]
@@ -37,11 +38,6 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "solarize": solarize.solarize,
 }
 JITTERS = ("brightness", "contrast", "saturation", "hue")
-
-CANVAS_CHUNK, VIEW_CHUNK = 2**20, 2**19
-"""Numbers per intermediate on a CPU, measured: small enough for its cache, large enough to hide the calls."""
-GPU_CHUNKS = 64
-"""How much larger they are on a GPU, where they only bound the memory taken (256 MiB each)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,7 @@ def apply(images: Tensor, sizes: Tensor, parameters: Parameters, size: int, mean
     """
     views = torch.empty(len(images), 3, size, size, device=images.device, memory_format=torch.channels_last)
     with torch.autocast(images.device.type, enabled=False):
-        for samples in chunks(images, size):
+        for samples in chunks(images, numbers=3 * size * size):
             part = parameters[samples]
             view = crop.resample(images[samples], part.boxes, part.flips, size)
             for name, values in part.operations.items():
@@ -157,12 +153,3 @@ def centre_crop(images: Tensor, sizes: Tensor, size: int, mean: Tensor, std: Ten
     """
     unflipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     return apply(images, sizes, Parameters(crop.central_boxes(sizes), unflipped, {}), size, mean, std)
-
-
-def chunks(images: Tensor, size: int) -> Iterator[slice]:
-    """Slices of the batch of canvases (B, 3, H, W) that are worked on together."""
-    batch, channels, height, width = images.shape
-    step = max(1, min(CANVAS_CHUNK // (channels * height * width), VIEW_CHUNK // (channels * size * size)))
-    if images.device.type != "cpu":
-        step *= GPU_CHUNKS
-    return (slice(start, min(start + step, batch)) for start in range(0, batch, step))

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torchvision.transforms import functional as reference
 
-from bench.augment import pipeline
+from bench.augment import chunks, pipeline
 from bench.augment.pipeline import Augmentation, apply, centre_crop, draw
 from bench.config.check import build
 from bench.errors import UserError
@@ -132,8 +132,8 @@ def test_chunks_do_not_change_a_view(monkeypatch):
     images, sizes = batch(16, 32)
     drawn = draw(Augmentation(blur=[1.0, 1.0]), 0, sizes, 9)
     whole = apply(images, sizes, drawn, 32, ZERO, ONE)
-    monkeypatch.setattr(pipeline, "CANVAS_CHUNK", 3 * 3 * 32 * 32)
-    assert len(list(pipeline.chunks(images, 32))) == 6
+    monkeypatch.setattr(chunks, "CPU_NUMBERS", 3 * 3 * 32 * 32)
+    assert len(list(chunks.chunks(images, numbers=3 * 32 * 32))) == 6
     torch.testing.assert_close(apply(images, sizes, drawn, 32, ZERO, ONE), whole, rtol=0, atol=1e-6)
 
 
