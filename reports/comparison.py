@@ -105,13 +105,15 @@ def compare(runs: pd.DataFrame, reference: str | None = None) -> tuple[list[Comp
     if "config.dataset.fingerprint" not in runs:
         return [], runs
     cells = ["dataset", "method", "digest"]
-    fingerprints = runs.groupby(cells)["config.dataset.fingerprint"].transform("first")
+    siblings = runs.groupby(cells)["config.dataset.fingerprint"].transform("first")
+    fingerprints = runs["config.dataset.fingerprint"].fillna(siblings)
     placed = runs.assign(fingerprint=fingerprints).loc[fingerprints.notna()]
     if reference is not None:
         _check_reference(placed, reference)
-    several = placed.groupby("dataset")["fingerprint"].nunique()
+    several = placed.groupby("dataset")["fingerprint"].nunique().to_dict()
     comparisons = []
-    for (dataset, fingerprint), group in placed.groupby(["dataset", "fingerprint"]):
+    for keys, group in placed.groupby(["dataset", "fingerprint"]):
+        dataset, fingerprint = map(str, keys)
         title = str(group["config.dataset.name"].dropna().iloc[0])
         if several[dataset] > 1:
             title, dataset = f"{title} (data {fingerprint[:8]})", f"{dataset}-{fingerprint[:8]}"
@@ -147,9 +149,10 @@ def _comparison(dataset: str, title: str, fingerprint: str, rows: list[Row], wan
 
 def _rows(group: pd.DataFrame) -> list[Row]:
     rows = []
-    for (method, digest), runs in group.groupby(["method", "digest"]):
-        titles = runs["config.method.title"].dropna() if "config.method.title" in runs else []
-        row = Row(method, digest, str(titles.iloc[0]) if len(titles) else method, (), runs, None, None)
+    for keys, runs in group.groupby(["method", "digest"]):
+        method, digest = map(str, keys)
+        title = str(runs["config.method.title"].dropna().iloc[0])
+        row = Row(method, digest, title, (), runs, None, None)
         rows.append(replace(row, linear=_summary(row, DECISIVE), knn=_summary(row, "scores.knn")))
     return _labelled(rows)
 
@@ -176,16 +179,13 @@ def _labelled(rows: list[Row]) -> list[Row]:
 
 
 def _configuration(runs: pd.DataFrame) -> dict[str, Any]:
-    columns = [column for column in runs.columns if column.startswith("config.")]
-    readable = runs.loc[runs["config.method.name"].notna(), columns] if "config.method.name" in runs else runs.iloc[:0]
-    if readable.empty:
-        return {}
-    values = readable.iloc[0].drop([column for column in columns if _IDENTITY.match(column)])
-    absent = [isinstance(value, float) and math.isnan(value) for value in values]
+    """Fields of the first readable config.yaml, by dotted name, less what only names things."""
+    columns = [str(column) for column in runs.columns if column.startswith("config.") and not _IDENTITY.match(column)]
+    values = runs.loc[runs["config.method.name"].notna(), columns].iloc[0].tolist()
     return {
         column.removeprefix("config."): value
-        for (column, value), missing in zip(values.items(), absent, strict=True)
-        if not missing
+        for column, value in zip(columns, values, strict=True)
+        if not (isinstance(value, float) and math.isnan(value))
     }
 
 

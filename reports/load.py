@@ -84,16 +84,16 @@ def _record(output: Path, folder: Path) -> dict[str, Any]:
     record: dict[str, Any] = {"id": identifier, "dataset": dataset, "method": method, "digest": digest}
     record |= {"seed": int(seed.removeprefix("seed")), "folder": str(folder)}
     record |= {"status": "unfinished", "reason": None, "collapsed": False, "problem": None}
-    finished = (folder / "result.json").exists()
     try:
-        if finished or (folder / "config.yaml").exists():
+        result = _result(folder / "result.json", identifier) if (folder / "result.json").exists() else {}
+        early = result.get("status") not in ("completed", "diverged")  # may have ended before it wrote the other files
+        if not early or (folder / "config.yaml").exists():
             record |= _flatten(_config(folder / "config.yaml", record["seed"]), "config.")
-        if finished:
-            record |= _result(folder / "result.json", identifier)
+        record |= result
     except Damaged as damage:
-        record |= {"status": "unreadable", "reason": str(damage)}
+        return record | {"status": "unreadable", "reason": str(damage)}
     try:
-        if finished:
+        if not early or (folder / "environment.json").exists():
             record |= _flatten(_json(folder / "environment.json"), "environment.")
     except Damaged as damage:
         record["problem"] = str(damage)
@@ -124,7 +124,11 @@ def _config(path: Path, seed: int) -> dict[str, Any]:
         config = yaml.load(path.read_bytes(), Loader=_LOADER)  # a safe loader: plain values only
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise Damaged(f"{path.name} cannot be read ({_one_line(error)})") from error
-    if not isinstance(config, dict) or not all(isinstance(config.get(key), dict) for key in ("dataset", "method")):
+    needed = {"dataset": ("name", "fingerprint"), "method": ("name", "title")}
+    if not isinstance(config, dict) or not all(
+        isinstance(config.get(section), dict) and all(isinstance(config[section].get(key), str) for key in keys)
+        for section, keys in needed.items()
+    ):
         raise Damaged(f"{path.name} is not the specification of a run")
     if config.get("seed") != seed:
         raise Damaged(f"{path.name} belongs to another run: seed {config.get('seed')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -18,7 +19,10 @@ RANK = "geometry.effective_rank"
 
 
 def results_table(comparison: Comparison) -> Table:
-    """The table of one dataset: accuracy, difference to the reference, geometry, cost, and what went wrong."""
+    """The table of one dataset: accuracy, difference to the reference, geometry, cost, what went wrong.
+
+    A column in which no row has a value is left out.
+    """
     decimals = _decimals(comparison)
     columns = [
         Column("method", "configuration", numeric=False),
@@ -38,7 +42,7 @@ def results_table(comparison: Comparison) -> Table:
             Cell(_name(row)),
             Cell((str(n),)),
             Cell(_accuracy(row.linear, decimals), row.bold),
-            Cell((*_accuracy(row.knn, decimals), f"n = {row.knn.n}" if row.knn and row.knn.n != n else "")),
+            Cell(_accuracy(row.knn, decimals) + ((f"n = {row.knn.n}",) if row.knn and row.knn.n != n else ())),
             Cell(_difference(row, comparison, decimals)),
             Cell((text.number(_aggregate(row, RANK, np.mean)),)),
             Cell((text.number(_aggregate(row, COST["images_per_second"], np.median), 0),)),
@@ -46,12 +50,15 @@ def results_table(comparison: Comparison) -> Table:
             Cell(_losses(row)),
         ]
 
+    rows = [cells(row) for row in comparison.rows]
+    filled = [any(row[index].lines not in ((), (text.NOTHING,)) for row in rows) for index in range(len(columns))]
+    kept = [list(itertools.compress(row, filled)) for row in rows]
     return Table(
         label="tab:" + re.sub(r"[^A-Za-z0-9.-]", "-", comparison.name),
         caption=_caption(comparison),
-        columns=columns,
-        body=[cells(row) for row in comparison.competing],
-        aside=[cells(row) for row in comparison.aside],
+        columns=list(itertools.compress(columns, filled)),
+        body=kept[: len(comparison.competing)],
+        aside=kept[len(comparison.competing) :],
         notes=[*_limits(comparison, decimals), *(f"Flag: {flag}" for flag in red_flags(comparison))],
         records=[_record(row, comparison) for row in comparison.rows],
     )
@@ -109,7 +116,7 @@ def _sentence(row: Row, reference: Row, where: str, decimals: int) -> str:
             f"{row.label} against {reference.label} on {where}: {gap} points in linear accuracy, "
             f"but no test is possible with {n} ({why})."
         )
-    low, high = (text.points(bound, decimals) for bound in row.difference.interval)
+    low, high = (text.percent(bound, decimals) for bound in row.difference.interval)
     p = text.p_value(row.p)
     if row.p < ALPHA:
         direction = "above" if row.difference.difference > 0 else "below"
@@ -133,14 +140,16 @@ def _decimals(comparison: Comparison) -> int:
     return 2 if any(summary.sd and 100 * summary.sd < 0.05 for summary in summaries) else 1
 
 
-def _accuracy(summary: Summary | None, decimals: int) -> tuple[str, str]:
+def _accuracy(summary: Summary | None, decimals: int) -> tuple[str, ...]:
     if summary is None:
-        return text.NOTHING, ""
+        return (text.NOTHING,)
     mean = text.percent(summary.mean, decimals)
     if summary.sd is None:
-        return mean, ""
-    interval = "" if summary.interval is None else _interval([text.percent(end, decimals) for end in summary.interval])
-    return f"{mean} ± {text.percent(summary.sd, decimals)}", interval
+        return (mean,)
+    spread = f"{mean} ± {text.percent(summary.sd, decimals)}"
+    if summary.interval is None:
+        return (spread,)
+    return spread, _interval([text.percent(end, decimals) for end in summary.interval])
 
 
 def _difference(row: Row, comparison: Comparison, decimals: int) -> tuple[str, ...]:
@@ -150,7 +159,7 @@ def _difference(row: Row, comparison: Comparison, decimals: int) -> tuple[str, .
         return (text.NOTHING,)
     lines = [text.points(row.difference.difference, decimals)]
     if row.difference.interval is not None:
-        lines.append(_interval([text.points(bound, decimals) for bound in row.difference.interval]))
+        lines.append(_interval([text.percent(bound, decimals) for bound in row.difference.interval]))
     return (*lines, text.p_value(row.p)) if row.p is not None else tuple(lines)
 
 

@@ -59,7 +59,8 @@ class Table:
 
     def latex(self) -> str:
         """A `table` environment; `\\usepackage{booktabs}` is all that the preamble needs."""
-        alignment = "".join("r" if column.numeric else "l" for column in self.columns)
+        first, *others = ["r" if column.numeric else "l" for column in self.columns]
+        alignment = first + "".join("r" if letter == "r" else r"@{\hspace{8pt}}l" for letter in others)
         heads = [_latex_row([Cell((column.heading, column.unit)) for column in self.columns])]
         body = [_latex_row(row) for row in self.body]
         aside = [_latex_row(row) for row in self.aside]
@@ -73,7 +74,7 @@ class Table:
                 f"\\caption{{{text.latex(self.caption)}}}",
                 f"\\label{{{self.label}}}",
                 r"\smallskip\scriptsize",
-                r"\setlength{\tabcolsep}{2.2pt}",
+                r"\setlength{\tabcolsep}{2pt}",
                 f"\\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
                 r"\toprule",
                 "\\midrule\n".join(groups) + r"\bottomrule",

@@ -97,7 +97,7 @@ def _latex_character(character: str) -> str:
         return _LATEX[character]
     if " " <= character <= "~":
         return character
-    base, *accents = unicodedata.normalize("NFD", character)
+    base, *accents = list(unicodedata.normalize("NFD", character))
     if len(accents) == 1 and accents[0] in _ACCENTS and base.isascii() and base.isalpha():
         return f"\\{_ACCENTS[accents[0]]}{{{base}}}"
     return f"U+{ord(character):04X}"

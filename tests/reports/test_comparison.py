@@ -122,7 +122,7 @@ def test_the_answer_states_direction_interval_and_n(experiment: Path) -> None:
     first, second, _ = answer(compared(experiment))
     assert first == (
         "SMI (reconstructed) [w=10.0] is 2.9 points above Barlow Twins in linear accuracy on imagewoof:160 "
-        "(95 % interval +2.1 to +3.8, n = 5, Holm-corrected p < 0.001)."
+        "(95 % interval 2.1 to 3.8, n = 5, Holm-corrected p < 0.001)."
     )
     assert second.startswith(
         "vicreg cannot be told apart from Barlow Twins in linear accuracy on imagewoof:160 with n = 5"
@@ -203,3 +203,35 @@ def test_the_detectable_difference_is_printed_for_the_smallest_and_largest_n(exp
     comparison = compared(experiment)
     assert list(comparison.detectable) == [5, 2]
     assert "1.6 points with n = 5 and 4.6 points with n = 2" in results_table(comparison).notes[1]
+
+
+def test_a_column_without_any_value_is_left_out(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"smi": [0.44, 0.45], "barlow": [0.40, 0.41]})
+    table = results_table(compared(tmp_path / "runs"))
+    assert [column.heading for column in table.columns] == [
+        "method",
+        "n",
+        "linear",
+        "kNN",
+        "difference",
+        "effective",
+        "images",
+    ]
+    assert {len(row) for row in table.body} == {7}
+
+
+def test_the_records_of_a_table_hold_every_raw_value(experiment: Path) -> None:
+    record = results_table(compared(experiment)).records[0]
+    assert record["linear_values"] == "0.431 0.442 0.428 0.437 0.433"
+    assert (record["linear_n"], record["completed"], record["runs"]) == (5, 5, 5)
+    assert record["linear_mean"] == pytest.approx(0.4342)
+    assert record["p_holm"] >= record["p"]
+
+
+def test_cost_is_the_median_over_completed_runs(write_run: Writer, tmp_path: Path) -> None:
+    for seed in (0, 1, 4):
+        write_run("smi", seed, 0.4 + seed / 100)
+    write_run("smi", 9, status="failed", reason="out of memory")
+    record = results_table(compared(tmp_path / "runs")).records[0]
+    assert record["images_per_second"] == 1410.0  # of 1400, 1410 and 1440
+    assert record["effective_rank"] == pytest.approx(40 + 5 / 3)

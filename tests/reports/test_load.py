@@ -68,6 +68,21 @@ def test_a_damaged_configuration_is_unreadable(write_run: Writer, tmp_path: Path
     assert "config.yaml" in run["reason"]
 
 
+def test_a_configuration_of_another_seed_is_unreadable(write_run: Writer, tmp_path: Path) -> None:
+    path = write_run("smi", 0, 0.412) / "config.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 7"))
+    run = load([tmp_path / "runs"]).iloc[0]
+    assert (run["status"], run["reason"]) == ("unreadable", "config.yaml belongs to another run: seed 7")
+
+
+def test_a_run_that_failed_before_it_wrote_its_files_keeps_its_reason(write_run: Writer, tmp_path: Path) -> None:
+    folder = write_run("smi", 0, status="failed", reason="out of memory")
+    for name in ("config.yaml", "environment.json", "metrics.csv"):
+        (folder / name).unlink()
+    run = load([tmp_path / "runs"]).iloc[0]
+    assert (run["status"], run["reason"], run["problem"]) == ("failed", "out of memory", None)
+
+
 def test_a_damaged_environment_keeps_the_score_and_is_said(write_run: Writer, tmp_path: Path) -> None:
     (write_run("smi", 0, 0.412) / "environment.json").write_text("{")
     run = load([tmp_path / "runs"]).iloc[0]
