@@ -1,0 +1,267 @@
+"""The decoded store: a dataset's pictures as memory-mapped uint8 arrays, made once by `prepare`, opened ever after."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.api import Dataset, ImageFiles, RawData, Split
+from bench.datasets._build import FORMAT, build
+from bench.datasets._download import fetch
+from bench.datasets._unpack import unpack
+from bench.errors import UserError
+from bench.files import sync_folder
+
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+
+
+@dataclass(frozen=True)
+class Store:
+    """An opened store. `mean` and `std` (3 each) are of the train pictures in [0, 1]; `fingerprint` is a SHA-256 over
+    decoded pixels, sizes, labels and class names; `report` holds `counts` per split, the `skipped` files with their
+    reasons and the groups of `duplicates`.
+    """
+
+    folder: Path
+    key: str
+    classes: Sequence[str]
+    fingerprint: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    report: Mapping[str, Any]
+
+    def split(self, name: str) -> Split:
+        """The split `train` or `test`. Raises UserError when its files are damaged."""
+        try:
+            images = np.load(self.folder / f"{name}.images.npy", mmap_mode="r", allow_pickle=False)
+            sizes = np.load(self.folder / f"{name}.sizes.npy", allow_pickle=False)
+            labels = np.load(self.folder / f"{name}.labels.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(self.folder, str(error)) from error
+        count = self.report["counts"][name]
+        if images.shape[:2] != (count, 3) or sizes.shape != (count, 2) or labels.shape != (count,):
+            raise _damaged(self.folder, f"the {name} split does not hold {count} pictures")
+        return Split(images, sizes, labels)
+
+    def describe(self) -> str:
+        """Some lines of text: pictures, canvases, duplicates, skipped files, where it lies."""
+        lines = [f"{self.key}: {len(self.classes)} classes, fingerprint {self.fingerprint[:12]}, in {self.folder}"]
+        for name, count in self.report["counts"].items():
+            height, width = self.split(name).images.shape[2:]
+            lines.append(f"  {name}: {count} pictures on canvases of {height} x {width}")
+        duplicates = self.report["duplicates"]
+        if duplicates:
+            across = sum(group["across_splits"] for group in duplicates)
+            conflicting = [group for group in duplicates if group["conflicting_labels"]]
+            lines.append(
+                f"  {len(duplicates)} groups of identical pictures: {across} across splits, "
+                f"{len(conflicting)} with conflicting labels"
+            )
+            lines += [f"    {self._group(group)}" for group in conflicting[:5]]
+        if self.report["skipped"]:
+            lines.append(f"  {len(self.report['skipped'])} unreadable images left out, listed in meta.json")
+        return "\n".join(lines)
+
+    def _group(self, group: Mapping[str, Any]) -> str:
+        return " = ".join(
+            f"{picture['path']} ({picture['split']}, {_class_name(self.classes, picture['label'])})"
+            for picture in group["pictures"]
+        )
+
+
+def prepare(dataset: Dataset, data_root: Path, store_root: Path | None = None, skip_corrupt: bool = False) -> Store:
+    """The decoded store of `dataset`, opened if it is there and current, else made: found, downloaded, decoded.
+
+    It lies in `<store_root or data_root/.bench>/<dataset.key>`. Image files that were added, removed or changed since
+    make it anew; where the raw data are gone, or are arrays of an official archive, it is used as it is.
+    Raises UserError, in one line, for everything the user can mend; then nothing half-written is left.
+    """
+    data_root = data_root.expanduser().absolute()
+    folder = _folder(dataset, data_root, store_root)
+    with _disk_errors(dataset.key):
+        raw = None if dataset.short_side is None and _is_current(folder, None) else dataset.find(data_root)
+        if not _is_current(folder, _signature(dataset, raw)):
+            with _alone(folder):
+                _make(dataset, raw, data_root, folder, skip_corrupt)
+    return _accept(_open(folder), skip_corrupt)
+
+
+def open_store(dataset: Dataset, data_root: Path, store_root: Path | None = None) -> Store:
+    """The store that `prepare` made, without a look at the raw data. Raises UserError when there is none."""
+    folder = _folder(dataset, data_root.expanduser().absolute(), store_root)
+    if not _is_current(folder, None):
+        raise UserError(f"{dataset.key} is not prepared in {folder.parent}; run: python -m bench prepare")
+    return _open(folder)
+
+
+def _folder(dataset: Dataset, data_root: Path, store_root: Path | None) -> Path:
+    return (data_root / ".bench" if store_root is None else store_root.expanduser().absolute()) / dataset.key
+
+
+def _make(dataset: Dataset, raw: RawData | None, data_root: Path, folder: Path, skip_corrupt: bool) -> None:
+    """Obtain the raw data and decode them, unless another process has done so in the meantime."""
+    raw = raw or dataset.find(data_root) or _obtain(dataset, data_root)
+    signature = _signature(dataset, raw)
+    assert signature is not None
+    if _is_current(folder, signature):
+        return
+    temporary = _temporary(folder)
+    temporary.mkdir()
+    try:
+        build(raw, temporary, dataset.short_side, skip_corrupt, signature)
+        _replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _obtain(dataset: Dataset, data_root: Path) -> RawData:
+    archives = dataset.archives()
+    if not archives:
+        raise UserError(f"{dataset.key}: no pictures were found under {data_root}, and there is nothing to download.")
+    for archive in archives:
+        unpack(fetch(archive, data_root), data_root)
+    raw = dataset.find(data_root)
+    if raw is None:
+        names = ", ".join(archive.filename for archive in archives)
+        raise UserError(f"{names} was unpacked into {data_root}, but does not hold what {dataset.key} expects.")
+    return raw
+
+
+def _signature(dataset: Dataset, raw: RawData | None) -> str | None:
+    """SHA-256 over the listing of the raw image files (relative paths, lengths, times of change); None without data."""
+    if raw is None:
+        return None
+    total = hashlib.sha256(f"{dataset.short_side} {list(raw.classes)}".encode())
+    for name, split in sorted(raw.splits.items()):
+        if not isinstance(split, ImageFiles):
+            continue
+        common = len(os.path.commonpath([path.parent for path in split.paths])) if split.paths else 0
+        for path, label in zip(split.paths, split.labels, strict=True):
+            status = os.stat(path)
+            total.update(f"{name}\0{str(path)[common:]}\0{status.st_size}\0{status.st_mtime_ns}\0{label}\n".encode())
+    return total.hexdigest()
+
+
+def _is_current(folder: Path, signature: str | None) -> bool:
+    """Whether a store of this format is there, made of raw data with this signature (None: of any)."""
+    if not (folder / "meta.json").exists():
+        return False
+    meta = _meta(folder)
+    return meta.get("format") == FORMAT and signature in (None, meta.get("signature"))
+
+
+def _open(folder: Path) -> Store:
+    """Open a store, every file checked by its length and header. Raises UserError when one is damaged."""
+    meta = _meta(folder)
+    try:
+        report = {name: meta[name] for name in ("counts", "skipped", "duplicates")}
+        store = Store(folder, folder.name, meta["classes"], meta["fingerprint"], meta["mean"], meta["std"], report)
+        lengths = dict(meta["files"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder, f"meta.json lacks {error}") from error
+    for name, length in lengths.items():
+        path = folder / name
+        actual = path.stat().st_size if path.exists() else None
+        if actual != length:
+            raise _damaged(
+                folder, f"{name} is missing" if actual is None else f"{name} has {actual} bytes, not {length}"
+            )
+    for name in report["counts"]:
+        store.split(name)
+    return store
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise _damaged(folder, f"meta.json cannot be read: {error}") from error
+    if not isinstance(meta, dict):
+        raise _damaged(folder, "meta.json holds no object")
+    return meta
+
+
+def _accept(store: Store, skip_corrupt: bool) -> Store:
+    skipped = store.report["skipped"]
+    if skipped and not skip_corrupt:
+        raise UserError(
+            f"{store.key} was decoded without {len(skipped)} unreadable images, the first {skipped[0]['path']}: mend "
+            "them, or give --skip-corrupt."
+        )
+    return store
+
+
+def _damaged(folder: Path, why: str) -> UserError:
+    return UserError(f"The decoded store {folder} is damaged ({why}): delete that folder, it is made anew then.")
+
+
+def _class_name(classes: Sequence[str], label: int) -> str:
+    return classes[label] if label >= 0 else "no label"
+
+
+def _temporary(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
+
+
+def _replace(temporary: Path, folder: Path) -> None:
+    """Put the new store in place of a stale one; who has that open keeps reading it."""
+    if folder.exists():
+        stale = _temporary(folder)
+        os.rename(folder, stale)
+        os.rename(temporary, folder)
+        shutil.rmtree(stale)
+    else:
+        os.rename(temporary, folder)
+    sync_folder(folder.parent)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the dataset's lock, which the kernel frees when its holder dies, and clear away what a killed one left."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f".{folder.name}.lock"), "w") as handle:
+        try:
+            _lock(handle.fileno(), folder.name)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            print(
+                f"{folder.parent} has no file locks: prepare {folder.name} in one process at a time.", file=sys.stderr
+            )
+        else:
+            leftover = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{32}}\.partial")
+            for path in folder.parent.iterdir():
+                if leftover.fullmatch(path.name):
+                    shutil.rmtree(path)
+        yield
+
+
+def _lock(descriptor: int, key: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"Another process is preparing {key}; waiting for it.", file=sys.stderr)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _disk_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise UserError(f"{key} cannot be prepared: {error.strerror or error}{where}.") from error
