@@ -27,7 +27,9 @@ def effective_rank(features: Tensor) -> float:
     RankMe does not centre, so that a mean shared by all rows counts as a direction there, and it adds 1e-7 to each
     p_k where we take 0 log 0 = 0.
 
-    Features that do not vary beyond the rounding of their own type, or a single row, span no direction: 0.
+    Features that do not vary beyond the rounding of their own type, or a single row, span no direction: 0. Rounding
+    is judged by the type of the tensor: compute features in float32 for this. Those of bfloat16 autocast turned into
+    float32 afterwards carry rounding noise of high rank, which hides a collapse.
     Raises ValueError for features that are not finite.
     """
     if not features.isfinite().all():
