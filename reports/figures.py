@@ -111,14 +111,20 @@ def accuracy(comparison: Comparison) -> Figure | None:
 
 
 def learning_curves(comparison: Comparison, curves: pd.DataFrame) -> Figure | None:
-    """kNN accuracy on validation images over epochs of completed runs. None where it was never measured."""
+    """kNN accuracy on validation images over epochs of completed runs; the random encoder, untrained, as a level.
+
+    None where it was never measured.
+    """
     import seaborn
+    from matplotlib.ticker import MaxNLocator
 
     data = _curve(comparison, curves, "knn_validation", ("completed",))
     if data.empty:
         return None
     figure, (axes,) = _figure(1, width=7.4, height=3.6)
     looks = styles(comparison.rows)
+    untrained = data[data["label"].isin([row.label for row in comparison.rows if row.method == "random"])]
+    data = data.drop(untrained.index)
     order = [row.label for row in comparison.rows if row.label in set(data["label"])]
     seaborn.lineplot(
         data.assign(percent=100 * data["knn_validation"]),
@@ -135,6 +141,10 @@ def learning_curves(comparison: Comparison, curves: pd.DataFrame) -> Figure | No
         err_kws={"alpha": 0.15, "lw": 0},
         ax=axes,
     )
+    if not untrained.empty:
+        level = 100 * untrained["knn_validation"].mean()
+        axes.axhline(level, color=REFERENCE_COLORS["random"], lw=1.2, dashes=(4, 3), label="random encoder")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set(xlabel="epoch", ylabel=f"kNN on {comparison.title}\n(% of validation images)")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
@@ -151,9 +161,11 @@ def learning_curves(comparison: Comparison, curves: pd.DataFrame) -> Figure | No
 
 
 def losses(comparison: Comparison, curves: pd.DataFrame) -> Figure | None:
-    """A panel per row, since losses of different objectives are not comparable. None without any loss."""
+    """A panel per trained row, since losses of different objectives are not comparable. None without any loss."""
+    from matplotlib.ticker import MaxNLocator
+
     data = _curve(comparison, curves, "loss", ("completed", "diverged"))
-    rows = [row for row in comparison.rows if row.label in set(data["label"])]
+    rows = [row for row in comparison.rows if row.label in set(data["label"]) and row.method != "random"]
     if not rows:
         return None
     width = min(3, len(rows))
@@ -170,6 +182,7 @@ def losses(comparison: Comparison, curves: pd.DataFrame) -> Figure | None:
             if run["status"].iloc[0] == "diverged":
                 axes.plot(run["epoch"].iloc[-1:], run["loss"].iloc[-1:].clip(low, high), "x", color="black", ms=6)
         axes.set_title(fill(row.label, 36), fontsize="small", loc="left")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.set(xlabel="epoch", ylabel="loss")
         axes.grid(lw=0.4)
     return figure
@@ -187,13 +200,11 @@ def _curve(comparison: Comparison, curves: pd.DataFrame, column: str, statuses: 
 def _figure(panels: int, width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of its own (no pyplot, no global state) with `panels` axes and a height in inches that leaves room."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = [figure.add_subplot(-(-panels // columns), columns, index + 1) for index in range(panels)]
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
-        one.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     return figure, axes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ def _mixed_environment(rows: Sequence[Row]) -> list[str]:
     for column, name in ENVIRONMENT.items():
         by_value: dict[str, list[str]] = {}
         for row in rows:
-            for value in _finished(row.runs, column).map(_environment_value).unique():
+            for value in _finished(row.runs, column).map(environment_value).unique():
                 by_value.setdefault(value, []).append(row.label)
         if len(by_value) > 1:
             flags.append(f"Different {name} in one table: {_grouped(by_value)}.")
@@ -68,7 +69,8 @@ def _identical_seeds(row: Row) -> list[str]:
         ]
     if row.linear and row.linear.n > 1 and row.linear.sd == 0:
         return [
-            f"{row.label}: the same linear accuracy for all {row.linear.n} seeds: no spread, so no test is possible."
+            f"{row.label}: the same linear accuracy for all {row.linear.n} seeds: with no spread seen, differences to "
+            "it look surer than they are."
         ]
     return []
 
@@ -98,8 +100,11 @@ def _finished(runs: pd.DataFrame, column: str) -> pd.Series[Any]:
     return known[runs["status"] == "completed"] if len(known) else known
 
 
-def _environment_value(value: object) -> str:
-    return str(value) if isinstance(value, str) and value else "unknown"
+def environment_value(value: object) -> str:
+    """In words; a git commit by its first eight digits."""
+    if value is None or value != value:
+        return "unknown"
+    return str(value)[:8] if re.fullmatch("[0-9a-f]{40}", str(value)) else str(value)
 
 
 def _grouped(by_value: Mapping[str, Sequence[str]]) -> str:

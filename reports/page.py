@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.files import write_text
 from bench.reports import figures, statistics, text
 from bench.reports.comparison import Comparison, compare, leaves
+from bench.reports.flags import environment_value
 from bench.reports.load import curves, load
 from bench.reports.results import answer, results_table
 from bench.reports.tables import Cell, Column, Table
@@ -22,8 +23,9 @@ MACHINE = ("hardware", "device", "threads", "python", "torch", "git_commit", "gi
 
 @dataclass(frozen=True)
 class Report:
-    """What `write_report` wrote, and the answer and tables in Markdown for a terminal."""
+    """`path` of report.md, all `paths` written, and the answer and tables in Markdown for a terminal."""
 
+    path: Path
     paths: Sequence[Path]
     markdown: str
 
@@ -57,7 +59,7 @@ def write_report(outputs: Sequence[Path], destination: Path, reference: str | No
     paths.insert(
         0, _write(destination / "report.md", "\n\n".join(section.strip("\n") for section in sections if section))
     )
-    return Report(paths, "\n\n".join([head, *(table.markdown() for table in tables.values())]))
+    return Report(paths[0], paths, "\n\n".join([head, *(table.markdown() for table in tables.values())]))
 
 
 def _forms(table: Table) -> dict[str, str]:
@@ -141,7 +143,8 @@ def _machines(comparison: Comparison) -> str:
     finished = runs[runs["status"].isin(["completed", "diverged", "failed"])]
     if not known or finished.empty:
         return ""
-    groups = finished[[f"environment.{name}" for name in known]].astype(str).value_counts(sort=False)
+    settings = finished[[f"environment.{name}" for name in known]].map(environment_value)
+    groups = settings.value_counts(sort=False)
     columns = [Column("runs"), *(Column(name.replace("_", " "), numeric=False) for name in known)]
     body = [[Cell((str(count),)), *(Cell((value,)) for value in _values(key))] for key, count in groups.items()]
     return Table("", "### Machines", columns, body, [], [], []).markdown()

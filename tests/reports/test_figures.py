@@ -42,10 +42,14 @@ def test_accuracy_shows_every_seed_the_mean_and_the_interval(experiment: Path) -
 
 def test_learning_curves_show_the_mean_over_seeds(experiment: Path) -> None:
     runs = load([experiment])
-    figure = figures.learning_curves(compared(experiment), curves(runs)[0])
+    measured = curves(runs)[0]
+    untrained_level = 100 * measured[measured["id"].str.contains("/random/")]["knn_validation"].mean()
+    figure = figures.learning_curves(compared(experiment), measured)
     assert figure is not None
     best = next(line for line in figure.axes[0].lines if len(line.get_xdata()))
     assert list(best.get_xdata()) == [0, 3, 6, 9]
+    assert "Random encoder" not in [line.get_label() for line in figure.axes[0].lines]
+    assert list(figure.axes[0].lines[-1].get_ydata()) == pytest.approx([untrained_level] * 2)
     expected = 100 * np.mean(
         [value * 0.5 + 0.002 * seed for seed, value in enumerate([0.431, 0.442, 0.428, 0.437, 0.433])]
     )

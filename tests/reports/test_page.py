@@ -14,6 +14,7 @@ Writer = Callable[..., Path]
 
 def test_the_report_is_complete_and_repeats_byte_for_byte(experiment: Path, tmp_path: Path) -> None:
     report = write_report([experiment], tmp_path / "report")
+    assert report.path == tmp_path / "report" / "report.md"
     written = {path.relative_to(tmp_path / "report").as_posix(): path.read_bytes() for path in report.paths}
     kinds = {
         f"figures/{name}-imagewoof-160.{kind}" for name in ("accuracy", "curves", "loss") for kind in ("pdf", "png")
