@@ -192,7 +192,9 @@ def _limits(comparison: Comparison, decimals: int) -> list[str]:
             "before Holm's correction); smaller ones are found less often."
         )
     else:
-        notes.append("No spread between seeds is known: this table cannot tell any difference from seed noise.")
+        notes.append(
+            "No spread between seeds is known for any competing row: no difference here can be told from seed noise."
+        )
     reference = comparison.reference
     variants = [row for row in comparison.rows if reference and row.method == reference.method]
     if reference and len(variants) > 1:
