@@ -28,8 +28,7 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf .typing && mkdir -p .typing/bench
-	for folder in methods datasets slurm reports; do ln -s ../../$$folder .typing/bench/$$folder; done
-	for part in bench/*; do ln -s ../../$$part .typing/bench/; done
+	for part in $$PWD/bench/* $$PWD/methods $$PWD/datasets $$PWD/slurm $$PWD/reports; do ln -sfn $$part .typing/bench/; done
 	$(BIN)/mypy
 
 env: .venv/ready

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def write_atomically(
-    path: Path, write: Callable[[Path], None], before_rename: Callable[[], None] | None = None
+    path: Path, write: Callable[[Path], object], before_rename: Callable[[], None] | None = None
 ) -> None:
     """Let `write` fill a temporary file in the same folder, fsync it, and rename it to `path`.
 
@@ -35,7 +35,7 @@ def write_atomically(
 
 def write_text(path: Path, text: str, before_rename: Callable[[], None] | None = None) -> None:
     """`write_atomically` for UTF-8 text."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), before_rename)  # type: ignore[func-returns-value]
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), before_rename)
 
 
 def write_json(path: Path, value: Any, before_rename: Callable[[], None] | None = None) -> None:

@@ -97,11 +97,8 @@ class Trainer:
 
     def views(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
         """Augmented views (B, 3, S, S) of the training pictures `rows` (B,), channels last."""
-        train, data = self.data.train, self.data
-        canvases, sizes = train.canvases(rows), train.sizes[rows]
-        size = self.spec.protocol.image_size
-        views = [pipeline.apply(canvases, sizes, drawn, size, data.mean, data.std) for drawn in parameters]
-        return [view.contiguous(memory_format=torch.channels_last) for view in views]
+        canvases, size = self.data.train.canvases(rows), self.spec.protocol.image_size
+        return [pipeline.apply(canvases, drawn, size, self.data.mean, self.data.std) for drawn in parameters]
 
     def measure_step(self) -> None:
         """One step as in `train`, for estimates of cost; waits until the device is done."""

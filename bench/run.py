@@ -17,12 +17,12 @@ from torch import Tensor
 from bench import checkpoint
 from bench.analysis import geometry
 from bench.augment import pipeline
-from bench.data import Data, Images
+from bench.data import Data
 from bench.errors import UserError
 from bench.evaluate.features import evaluation_mode, extract
 from bench.evaluate.knn import knn_predict
-from bench.evaluate.linear import Labelled, accuracy
-from bench.evaluate.protocol import evaluate, labelled_features
+from bench.evaluate.linear import accuracy
+from bench.evaluate.protocol import evaluate, labelled_features, part_features
 from bench.hardware import environment, peak_memory_mib, reset_peak_memory
 from bench.lock import LockLost
 from bench.pretrain import VIEWS, Progress, Trainer
@@ -63,14 +63,14 @@ def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) ->
 def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
     started = time.perf_counter()
     reset_peak_memory(settings.device)
+    folder.write_config(spec.canonical())
+    folder.write_environment(environment(settings.device, settings.threads))
     trainer = Trainer(spec, data, settings.device)
     state = checkpoint.load(folder)
     earlier = 0.0
     if state is not None:
         trainer.restore(state["trainer"])
         earlier = state["seconds"]
-    folder.write_config(spec.canonical())
-    folder.write_environment(environment(settings.device, settings.threads))
     folder.write_metrics(trainer.progress.rows)  # cut back to the checkpoint
 
     def elapsed() -> float:
@@ -106,8 +106,8 @@ def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
 
 def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
     """Accuracy on validation pictures, for the learning curve."""
-    wanted = spec.protocol.evaluate
-    train, validation = (_labelled(spec, data, trainer, part) for part in (data.train, data.validation))
+    wanted, how = spec.protocol.evaluate, (spec.protocol.image_size, spec.protocol.precision)
+    train, validation = (part_features(trainer.method.encoder, data, part, *how) for part in (data.train, data.validation))
     neighbours = (spec.dataset.classes, wanted.neighbours, wanted.temperature)
     return accuracy(knn_predict(*train, validation.features, *neighbours), validation.labels)
 
@@ -126,16 +126,16 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
 
 @torch.no_grad()
 def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
-    """Effective rank of features and embeddings of training pictures; alignment and uniformity of their views."""
-    protocol, method = spec.protocol, trainer.method
+    """Effective rank of features and embeddings of training pictures; alignment and uniformity of their views.
+
+    In float32 whatever the run's precision: the rounding of bfloat16 makes a collapsed embedding look rich.
+    """
+    method, size = trainer.method, spec.protocol.image_size
     generator = torch.Generator().manual_seed(derive(spec.axis_seed("probe"), "geometry"))
     rows = torch.randperm(len(data.train), generator=generator)[:GEOMETRY_IMAGES].to(data.train.device)
-    features = extract(method.encoder, data.train, protocol.image_size, data.mean, data.std, protocol.precision, rows)
-    with (
-        evaluation_mode(method),
-        torch.autocast(data.train.device.type, torch.bfloat16, protocol.precision == "bfloat16"),
-    ):
-        embeddings = method.embed(features).float()
+    features = extract(method.encoder, data.train, size, data.mean, data.std, "float32", rows)
+    with evaluation_mode(method):
+        embeddings = method.embed(features)
         views = zip(*(_view_features(spec, data, trainer, part) for part in rows.split(512)), strict=True)
         first, second = (torch.cat(list(view)) for view in views)
     return {
@@ -147,22 +147,13 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
 
 
 def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor) -> list[Tensor]:
-    """Features (n, d) float32 of two augmented views of the pictures `rows`, drawn from the `probe` axis."""
+    """Features (n, d) of two augmented views of the pictures `rows`, drawn from the `probe` axis."""
     seed, first = spec.axis_seed("probe"), int(rows[0])
     parameters = [
         pipeline.draw(spec.protocol.augment, view, data.train.sizes[rows], derive(seed, "geometry", first, view))
         for view in range(VIEWS)
     ]
-    return [trainer.method.encoder(view).float() for view in trainer.views(rows, parameters)]
-
-
-def _labelled(spec: RunSpec, data: Data, trainer: Trainer, images: Images) -> Labelled:
-    protocol = spec.protocol
-    rows = (images.labels >= 0).nonzero().squeeze(1)
-    features = extract(
-        trainer.method.encoder, images, protocol.image_size, data.mean, data.std, protocol.precision, rows
-    )
-    return Labelled(features, images.labels[rows])
+    return [trainer.method.encoder(view) for view in trainer.views(rows, parameters)]
 
 
 def _cost(trainer: Trainer, seconds: float, settings: Settings) -> dict[str, float | int | None]:

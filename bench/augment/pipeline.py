@@ -128,7 +128,7 @@ def draw(augmentation: Augmentation, view: int, sizes: Tensor, seed: int) -> Par
 
 
 @torch.no_grad()
-def apply(images: Tensor, sizes: Tensor, parameters: Parameters, size: int, mean: Tensor, std: Tensor) -> Tensor:
+def apply(images: Tensor, parameters: Parameters, size: int, mean: Tensor, std: Tensor) -> Tensor:
     """One view, float32 (B, 3, size, size) channels last, of uint8 canvases (B, 3, H, W) with pictures of `sizes`.
 
     All tensors are on one device; `mean` and `std` (3,) normalise values in [0, 1]. Nothing waits for the device.
@@ -152,4 +152,4 @@ def centre_crop(images: Tensor, sizes: Tensor, size: int, mean: Tensor, std: Ten
     cut falls on a pixel of the small picture, here on one of the large.
     """
     unflipped = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    return apply(images, sizes, Parameters(crop.central_boxes(sizes), unflipped, {}), size, mean, std)
+    return apply(images, Parameters(crop.central_boxes(sizes), unflipped, {}), size, mean, std)

@@ -115,9 +115,9 @@ def test_switching_one_operation_off_leaves_the_others_draws():
 def test_slices_equal_the_whole_and_values_lie_between_0_and_1(augmentation, seed, cut, size):
     images, sizes = batch(seed=seed % 2**32)
     drawn = draw(augmentation, 1, sizes, seed)
-    whole = apply(images, sizes, drawn, size, ZERO, ONE)
+    whole = apply(images, drawn, size, ZERO, ONE)
     parts = [
-        apply(images[part], sizes[part], drawn[part], size, ZERO, ONE) for part in (slice(0, cut), slice(cut, None))
+        apply(images[part], drawn[part], size, ZERO, ONE) for part in (slice(0, cut), slice(cut, None))
     ]
     assert whole.shape == (12, 3, size, size)
     assert whole.dtype == torch.float32
@@ -131,17 +131,17 @@ def test_slices_equal_the_whole_and_values_lie_between_0_and_1(augmentation, see
 def test_chunks_do_not_change_a_view(monkeypatch):
     images, sizes = batch(16, 32)
     drawn = draw(Augmentation(blur=[1.0, 1.0]), 0, sizes, 9)
-    whole = apply(images, sizes, drawn, 32, ZERO, ONE)
+    whole = apply(images, drawn, 32, ZERO, ONE)
     monkeypatch.setattr(chunks, "CPU_NUMBERS", 3 * 3 * 32 * 32)
     assert len(list(chunks.chunks(images, numbers=3 * 32 * 32))) == 6
-    torch.testing.assert_close(apply(images, sizes, drawn, 32, ZERO, ONE), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(apply(images, drawn, 32, ZERO, ONE), whole, rtol=0, atol=1e-6)
 
 
 def test_views_are_what_torchvision_makes_of_the_same_parameters():
     images, sizes = batch(16)
     drawn = draw(Augmentation(jitter=1.0, grayscale=0.5, blur=[0.5, 0.5], solarize=[0.0, 0.0]), 0, sizes, 11)
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
-    views = apply(images, sizes, drawn, 24, mean, std)
+    views = apply(images, drawn, 24, mean, std)
     for i, (image, box, flip) in enumerate(zip(images, drawn.boxes.tolist(), drawn.flips.tolist(), strict=True)):
         expected = reference.resized_crop(image / 255, *box, [24, 24], antialias=True)
         expected = reference.hflip(expected) if flip else expected
@@ -160,9 +160,9 @@ def test_views_are_what_torchvision_makes_of_the_same_parameters():
 def test_autocast_outside_does_not_lower_the_precision():
     images, sizes = batch()
     drawn = draw(EVERYTHING, 0, sizes, 2)
-    plain = apply(images, sizes, drawn, 24, ZERO, ONE)
+    plain = apply(images, drawn, 24, ZERO, ONE)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(apply(images, sizes, drawn, 24, ZERO, ONE), plain)
+        assert torch.equal(apply(images, drawn, 24, ZERO, ONE), plain)
 
 
 def test_nothing_depends_on_values_that_only_the_device_knows():
@@ -174,7 +174,7 @@ def test_nothing_depends_on_values_that_only_the_device_knows():
         with pytest.raises(DataDependentOutputException):
             sizes.max().item()
         drawn = draw(EVERYTHING, 0, sizes, 5)
-        assert apply(images, sizes, drawn, 24, torch.zeros(3), torch.ones(3)).shape == (4, 3, 24, 24)
+        assert apply(images, drawn, 24, torch.zeros(3), torch.ones(3)).shape == (4, 3, 24, 24)
         assert centre_crop(images, sizes, 24, torch.zeros(3), torch.ones(3)).shape == (4, 3, 24, 24)
 
 
@@ -182,16 +182,16 @@ def test_nothing_depends_on_values_that_only_the_device_knows():
 def test_a_gpu_makes_the_same_views_without_waiting():
     images, sizes = batch()
     drawn = draw(EVERYTHING, 0, sizes, 5)
-    on_cpu = apply(images, sizes, drawn, 24, ZERO, ONE)
+    on_cpu = apply(images, drawn, 24, ZERO, ONE)
     images, sizes, zero, one = (tensor.cuda() for tensor in (images, sizes, ZERO, ONE))
     moved = pipeline.Parameters(
         drawn.boxes.cuda(), drawn.flips.cuda(), {name: values.cuda() for name, values in drawn.operations.items()}
     )
-    apply(images, sizes, moved, 24, zero, one)  # libraries load on first use
+    apply(images, moved, 24, zero, one)  # libraries load on first use
     torch.cuda.set_sync_debug_mode("error")
     try:
         draw(EVERYTHING, 0, sizes, 5)
-        on_gpu = apply(images, sizes, moved, 24, zero, one)
+        on_gpu = apply(images, moved, 24, zero, one)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert ((on_gpu.cpu() - on_cpu).abs() > 1e-5).float().mean() < 1e-3
