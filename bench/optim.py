@@ -38,7 +38,7 @@ class LARS(Optimizer):
                 continue
             updates: list[Tensor] = [p.grad for p in parameters]
             if group["weight_decay"]:
-                updates = torch._foreach_add(updates, parameters, alpha=group["weight_decay"])
+                updates = list(torch._foreach_add(updates, parameters, alpha=group["weight_decay"]))
             if group["adapt"]:
                 updates = self._scaled(parameters, updates)
             velocities = [self._velocity(p) for p in parameters]
@@ -57,14 +57,14 @@ class LARS(Optimizer):
         gradients = torch.stack(torch._foreach_norm(updates))
         usable = (weights > 0) & (gradients > 0)
         factors = torch.where(usable, self.trust * weights / gradients, torch.ones_like(weights))
-        return torch._foreach_mul(updates, list(factors.unbind()))
+        return list(torch._foreach_mul(updates, list(factors.unbind())))
 
 
 def build(model: nn.Module, settings: schema.Optimizer, batch_size: int) -> Optimizer:
     """The optimiser of `settings` over all parameters of `model`; see `peak_lr` for the rate it starts from."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
     lr = peak_lr(settings, batch_size)
     if settings.name == "adamw":
         return AdamW(groups, lr=lr, weight_decay=settings.weight_decay, fused=True)

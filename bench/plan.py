@@ -88,7 +88,7 @@ def _resolve(
     words = words_for(request.words, short, [discover.short_name(other) for other in request.methods])
     defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
     values = compose_protocol(request.preset, defaults, short, cls.Config, words)
-    config = build(cls.Config, values.pop("method"), short)
+    config: Any = build(cls.Config, values.pop("method"), short)
     protocol = _protocol(values, dataset, store, device)
     entry = MethodEntry(
         name=f"file:{discover.source_path('methods', method)}" if method.startswith("file:") else method,
@@ -128,7 +128,7 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
 
 
 def _power_of_two_below(number: int) -> int:
-    return max(2, 2 ** (number.bit_length() - 1))
+    return max(2, 1 << (number.bit_length() - 1))
 
 
 def _check_names(methods: Sequence[str]) -> None:

@@ -43,7 +43,7 @@ class Trainer:
         protocol = spec.protocol
         self.steps_per_epoch = len(data.train) // protocol.batch_size
         self.total_steps = self.steps_per_epoch * (protocol.epochs if method_class(spec).trains else 1)
-        self.method = build_method(spec, self.total_steps).to(device, memory_format=torch.channels_last)
+        self.method = build_method(spec, self.total_steps).to(device).to(memory_format=torch.channels_last)
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)

@@ -106,10 +106,11 @@ def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
 
 def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
     """Accuracy on validation pictures, for the learning curve."""
-    wanted, how = spec.protocol.evaluate, (spec.protocol.image_size, spec.protocol.precision)
-    train, validation = (part_features(trainer.method.encoder, data, part, *how) for part in (data.train, data.validation))
-    neighbours = (spec.dataset.classes, wanted.neighbours, wanted.temperature)
-    return accuracy(knn_predict(*train, validation.features, *neighbours), validation.labels)
+    wanted, encoder = spec.protocol.evaluate, trainer.method.encoder
+    size, precision = spec.protocol.image_size, spec.protocol.precision
+    train, validation = (part_features(encoder, data, part, size, precision) for part in (data.train, data.validation))
+    predictions = knn_predict(*train, validation.features, spec.dataset.classes, wanted.neighbours, wanted.temperature)
+    return accuracy(predictions, validation.labels)
 
 
 def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
     features = extract(method.encoder, data.train, size, data.mean, data.std, "float32", rows)
     with evaluation_mode(method):
         embeddings = method.embed(features)
-        views = zip(*(_view_features(spec, data, trainer, part) for part in rows.split(512)), strict=True)
+        views = zip(*(_view_features(spec, data, trainer, part) for part in torch.split(rows, 512)), strict=True)
         first, second = (torch.cat(list(view)) for view in views)
     return {
         "effective_rank": geometry.effective_rank(features),
@@ -177,11 +178,11 @@ def _portable(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with open(path, "wb") as handle:
-        np.savez_compressed(handle, **arrays)
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
 
 
 def _explain(error: Exception, spec: RunSpec) -> str:
-    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         batch = spec.protocol.batch_size
         return f"out of memory at batch_size={batch}; try batch_size={batch // 2}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -75,6 +75,9 @@ class RunFolder:
 
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """metrics.csv, whole: a row per epoch, so that nothing later than the newest row is ever in it."""
+        if not rows:
+            (self.path / "metrics.csv").unlink(missing_ok=True)
+            return
         columns = list(dict.fromkeys(key for row in rows for key in row))
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, columns, lineterminator="\n")

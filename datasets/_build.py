@@ -260,14 +260,13 @@ def _duplicates(written: Mapping[str, _Written]) -> list[dict[str, Any]]:
 
 
 def _group(written: Mapping[str, _Written], members: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    labels = [int(written[name].labels[row]) for name, row in members]
     pictures = []
-    for name, row in members:
+    for (name, row), label in zip(members, labels, strict=True):
         split = written[name]
-        pictures.append(
-            {"split": name, "row": row, "label": int(split.labels[row]), "path": _name(split.source, split.kept[row])}
-        )
+        pictures.append({"split": name, "row": row, "label": label, "path": _name(split.source, split.kept[row])})
     return {
         "across_splits": len({name for name, _ in members}) > 1,
-        "conflicting_labels": len({picture["label"] for picture in pictures if picture["label"] >= 0}) > 1,
+        "conflicting_labels": len({label for label in labels if label >= 0}) > 1,
         "pictures": pictures,
     }

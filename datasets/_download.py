@@ -123,7 +123,7 @@ def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _unreachable(archive: Archive, partial: Path, reason: Exception) -> UserError:
-    why = getattr(reason, "reason", None) or reason
+    why = reason.reason if type(reason) is urllib.error.URLError else reason
     folder = partial.parent.resolve()
     return UserError(
         f"Could not download {archive.url} ({why}). Give the command again to go on where it stopped, or put "

@@ -132,9 +132,13 @@ def _obtain(dataset: Dataset, data_root: Path) -> RawData:
     archives = dataset.archives()
     if not archives:
         raise UserError(f"{dataset.key}: no pictures were found under {data_root}, and there is nothing to download.")
-    for archive in archives:
-        unpack(fetch(archive, data_root), data_root)
-    raw = dataset.find(data_root)
+    with _alone(data_root / dataset.key):
+        raw = dataset.find(data_root)
+        if raw is not None:  # another process, which decodes elsewhere, was faster
+            return raw
+        for archive in archives:
+            unpack(fetch(archive, data_root), data_root)
+        raw = dataset.find(data_root)
     if raw is None:
         names = ", ".join(archive.filename for archive in archives)
         raise UserError(f"{names} was unpacked into {data_root}, but does not hold what {dataset.key} expects.")
@@ -149,7 +153,7 @@ def _signature(dataset: Dataset, raw: RawData | None) -> str | None:
     for name, split in sorted(raw.splits.items()):
         if not isinstance(split, ImageFiles):
             continue
-        common = len(os.path.commonpath([path.parent for path in split.paths])) if split.paths else 0
+        common = len(os.path.commonpath({path.parent for path in split.paths})) if split.paths else 0
         for path, label in zip(split.paths, split.labels, strict=True):
             status = os.stat(path)
             total.update(f"{name}\0{str(path)[common:]}\0{status.st_size}\0{status.st_mtime_ns}\0{label}\n".encode())

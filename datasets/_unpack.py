@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import tarfile
-import uuid
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -22,9 +21,11 @@ def unpack(path: Path, data_root: Path) -> None:
 
     Only plain files and folders with relative names are accepted. Raises UserError naming the member for a name with
     `..`, an absolute name, a link of any kind or a device, for a damaged archive, and when an entry of that name is
-    already there; OSError when the disk is full. Nothing is left behind in these cases.
+    already there; OSError when the disk is full. Nothing is left behind in these cases. One process at a time.
     """
-    temporary = data_root / f".{path.name}.{uuid.uuid4().hex}.partial"
+    temporary = data_root / f".{path.name}.unpacking"
+    if temporary.exists():  # of a process that was killed
+        shutil.rmtree(temporary)
     temporary.mkdir(parents=True)
     try:
         try:
@@ -43,7 +44,7 @@ def unpack(path: Path, data_root: Path) -> None:
             NotImplementedError,
         ) as error:
             raise UserError(f"{path} is damaged or no archive ({error}); delete it and download again.") from error
-        _place(temporary, data_root)
+        _place(path, temporary, data_root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -87,10 +88,10 @@ def _refused(path: Path, name: str, why: str) -> UserError:
     return UserError(f"{path} is refused: its member '{name}' {why}.")
 
 
-def _place(temporary: Path, data_root: Path) -> None:
+def _place(path: Path, temporary: Path, data_root: Path) -> None:
     entries = sorted(temporary.iterdir())
     if not entries:
-        raise UserError(f"{temporary.name.split('.partial')[0]} is empty.")
+        raise UserError(f"{path} is empty; delete it and download again.")
     for entry in entries:
         if (data_root / entry.name).exists():
             raise UserError(f"{data_root / entry.name} is already there, but incomplete: move it away and try again.")

@@ -57,7 +57,7 @@ def regularisation_path(
     Each strength starts from the solution of the one before. The features should be centred: it is not needed for
     the result but for the speed. The result is the same bit for bit at the same number of torch's threads.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     classes, targets = torch.unique(labels, return_inverse=True)
     variances, axes = _principal_axes(features)
@@ -96,7 +96,7 @@ def _minimise(
     probabilities at the start, plus the penalty. It needs a fraction of the iterations for the correlated features
     of an encoder.
     """
-    from scipy.optimize import OptimizeResult, minimize  # type: ignore[import-untyped]
+    from scipy.optimize import OptimizeResult, minimize
 
     penalty = torch.full_like(curvature, strength)
     penalty[-1] = 0.0

@@ -116,9 +116,7 @@ def test_slices_equal_the_whole_and_values_lie_between_0_and_1(augmentation, see
     images, sizes = batch(seed=seed % 2**32)
     drawn = draw(augmentation, 1, sizes, seed)
     whole = apply(images, drawn, size, ZERO, ONE)
-    parts = [
-        apply(images[part], drawn[part], size, ZERO, ONE) for part in (slice(0, cut), slice(cut, None))
-    ]
+    parts = [apply(images[part], drawn[part], size, ZERO, ONE) for part in (slice(0, cut), slice(cut, None))]
     assert whole.shape == (12, 3, size, size)
     assert whole.dtype == torch.float32
     assert whole.min() >= 0
