@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from bench.store import RunFolder
 
 def save(folder: RunFolder, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dictionaries of them) whole or not at all."""
-    folder.write_binary(folder.checkpoint, lambda path: torch.save({"run": folder.run_id, **state}, path))
+    buffer = io.BytesIO()  # torch hides an OSError of the disk, such as a full one, behind a RuntimeError
+    torch.save({"run": folder.run_id, **state}, buffer)
+    folder.write_binary(folder.checkpoint, lambda path: path.write_bytes(buffer.getbuffer()))
 
 
 def load(folder: RunFolder) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from bench import checkpoint
@@ -89,9 +89,8 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         outcome = _diverged(progress, trainer)
     else:
         outcome = {"status": "completed", "reason": None, **_evaluate(spec, data, trainer, folder)}
-        folder.write_binary(
-            folder.encoder, lambda path: save_file(_portable(trainer.method.encoder.state_dict()), path)
-        )
+        encoder = serialise(_portable(trainer.method.encoder.state_dict()))
+        folder.write_binary(folder.encoder, lambda path: path.write_bytes(encoder))
     folder.write_result({**outcome, "id": spec.id, "cost": _cost(trainer, elapsed(), settings)})
     folder.checkpoint.unlink(missing_ok=True)
     return str(outcome["status"])

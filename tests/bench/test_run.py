@@ -1,0 +1,237 @@
+"""The command itself, as real processes on real data: killed and resumed, shared, diverging, failing, mistaken."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=2", "batch_size=128"]
+TIMES = {"images_per_second", "memory_mib"}
+
+pytestmark = pytest.mark.slow
+
+
+def command(output, *words, methods="smi", seeds="1", epochs="4"):
+    base = ["run", "--dataset", "digits", "--data-root", str(output.parent / "data"), "--output", str(output)]
+    return [
+        *[sys.executable, "-m", "bench", *base],
+        *["--methods", methods, "--seeds", seeds, "--epochs", epochs, *TINY, *words],
+    ]
+
+
+def call(*arguments, **options):
+    return subprocess.run(command(*arguments, **options), cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def run_folders(output):
+    return {str(path.parent.relative_to(output)): path.parent for path in output.glob("*/*/*/seed*/config.yaml")}
+
+
+def outcome(folder):
+    """What must not depend on interruptions: everything but times and memory."""
+    result = json.loads((folder / "result.json").read_text())
+    with open(folder / "metrics.csv", newline="") as handle:
+        rows = [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(handle)]
+    predictions = dict(np.load(folder / "predictions.npz"))
+    return {
+        "scores": result["scores"],
+        "geometry": result["geometry"],
+        "rows": rows,
+        "encoder": (folder / "encoder.safetensors").read_bytes(),
+        "predictions": {name: value.tobytes() for name, value in predictions.items()},
+    }
+
+
+def test_a_run_killed_again_and_again_ends_as_if_it_never_was(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(whole, epochs="12").returncode == 0
+    kills = 0
+    for attempt in range(40):
+        process = subprocess.Popen(
+            command(broken, "--checkpoint-seconds", "0", epochs="12"),
+            cwd=ROOT,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(5 + 0.35 * attempt)
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += bool(run_folders(broken))
+    assert process.returncode == 0
+    assert kills > 0, "the run was never interrupted: the test shows nothing"
+    (expected,), (actual,) = run_folders(whole).values(), run_folders(broken).values()
+    assert outcome(actual) == outcome(expected)
+    assert not (actual / "checkpoint.pt").exists()
+
+
+def test_workers_end_when_the_command_is_killed(tmp_path):
+    process = subprocess.Popen(command(tmp_path / "o", epochs="500"), cwd=ROOT, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "o").glob("*/*/*/*/metrics.csv")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)  # the command alone, not its workers
+    process.wait()
+    (folder,) = run_folders(tmp_path / "o").values()
+    owner = json.loads((folder / "lock").read_text())["pid"]
+    while Path(f"/proc/{owner}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{owner}").exists()
+
+
+def test_finished_runs_are_not_repeated_and_more_seeds_add(tmp_path):
+    output = tmp_path / "o"
+    assert call(output, methods="smi,random").returncode == 0
+    before = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
+    again = call(output, methods="smi,random", seeds="2")
+    assert again.returncode == 0
+    after = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
+    assert len(before) == 2
+    assert len(after) == 4
+    assert {key: after[key] for key in before} == before
+    assert "| SMI (reconstructed)" in again.stdout
+    fresh = call(output, "--fresh", methods="random")
+    assert fresh.returncode == 0
+    renewed = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
+    assert {key for key in after if renewed[key] != after[key]} == {
+        key for key in after if "random" in key and "seed0" in key
+    }
+
+
+def test_two_commands_with_one_plan_share_it(tmp_path):
+    output = tmp_path / "o"
+    both = [
+        subprocess.Popen(command(output, "--jobs", "1", seeds="3"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for process in both:
+        printed = process.communicate(timeout=300)[0]
+        assert process.returncode == 0
+        assert "| SMI (reconstructed)" in printed
+    alone = tmp_path / "alone"
+    assert call(alone, "--jobs", "1", seeds="3").returncode == 0
+    # each of two commands gives its worker all cores, as does one alone
+    assert {k: outcome(v) for k, v in run_folders(output).items()} == {
+        k: outcome(v) for k, v in run_folders(alone).items()
+    }
+
+
+def test_all_methods_start_from_one_encoder_and_see_the_same_images(tmp_path):
+    import torch
+
+    from bench.data import load
+    from bench.datasets._store import open_store
+    from bench.plan import Request, open_dataset, plan
+    from bench.pretrain import Trainer
+
+    request = Request(["smi", "barlow", "supervised"], ["digits"], [3], "quick", TINY, tmp_path)
+    trainers = [
+        Trainer(spec, load(open_store(open_dataset("digits"), tmp_path), torch.device("cpu")), torch.device("cpu"))
+        for spec in plan(request, torch.device("cpu"))
+    ]
+    states = [trainer.method.encoder.state_dict() for trainer in trainers]
+    assert all(torch.equal(states[0][key], state[key]) for state in states for key in states[0])
+    rows = [trainer._epoch_order(2)[:8] for trainer in trainers]
+    views = [trainer.views(row, trainer._draw(row, 2, 0)) for trainer, row in zip(trainers, rows, strict=True)]
+    assert all(torch.equal(a, b) for other in views for a, b in zip(views[0], other, strict=True))
+
+
+def test_a_non_finite_loss_ends_its_run_and_the_others_go_on(tmp_path):
+    output = tmp_path / "o"
+    done = call(output, "smi.optimizer.lr=1e30", methods="smi,random")
+    assert done.returncode == 0
+    results = {
+        key.split("/")[1]: json.loads((path / "result.json").read_text()) for key, path in run_folders(output).items()
+    }
+    assert results["smi"]["status"] == "diverged"
+    assert "step" in results["smi"]["reason"]
+    assert results["random"]["status"] == "completed"
+    assert "diverged" in done.stdout
+
+
+BROKEN = '''"""Broken: raises in its third step."""
+from dataclasses import dataclass
+from bench.api import Method
+
+@dataclass(frozen=True)
+class Config:
+    pass
+
+class Broken(Method):
+    citation = "a test"
+    Config = Config
+    steps = 0
+
+    def loss(self, views, indices, labels):
+        self.steps += 1
+        if self.steps == 3:
+            raise RuntimeError("this method is broken")
+        return self.encoder(views[0]).mean(), {}
+'''
+
+
+def test_a_failing_run_is_recorded_with_its_traceback_and_takes_nothing_down(tmp_path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    output = tmp_path / "o"
+    done = call(output, methods=f"file:{tmp_path / 'broken.py'},random")
+    assert done.returncode == 1
+    folders = {key.split("/")[1]: path for key, path in run_folders(output).items()}
+    result = json.loads((folders["broken"] / "result.json").read_text())
+    assert (result["status"], result["reason"]) == ("failed", "RuntimeError: this method is broken")
+    assert "in loss" in (folders["broken"] / "error.log").read_text()
+    assert json.loads((folders["random"] / "result.json").read_text())["status"] == "completed"
+    (tmp_path / "broken.py").write_text(BROKEN.replace("== 3", "== -1"))
+    assert call(output, methods=f"file:{tmp_path / 'broken.py'}").returncode == 0, "mended, it is another run"
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(whole).returncode == 0
+    (key,) = run_folders(whole)
+    (broken / key).mkdir(parents=True)
+    (broken / key / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    assert call(broken).returncode == 0
+    assert (broken / key / "checkpoint.damaged").exists()
+    assert outcome(broken / key) == outcome(whole / key)
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path):
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small file system needs root")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("this system mounts no tmpfs")
+    try:
+        done = subprocess.run(
+            command(small / "o", "backbone.width=32", "--data-root", str(tmp_path / "data")),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 2
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(small.rglob("result.json"))
+        assert not list(small.rglob("*.partial"))
+        subprocess.run(["mount", "-o", "remount,size=50m", small], check=True)
+        assert (
+            subprocess.run(
+                command(small / "o", "backbone.width=32", "--data-root", str(tmp_path / "data")), cwd=ROOT, timeout=300
+            ).returncode
+            == 0
+        )
+    finally:
+        subprocess.run(["umount", small], check=True)
