@@ -2,7 +2,7 @@
 
 `resnet18`, `resnet50`: torchvision's networks without the classifier (He et al. 2016); images up to 64 px get the
 CIFAR stem (3x3 convolution, stride 1, no max-pooling; Chen et al. 2020, appendix B.9).
-`slim`: three stages of one basic block, for processors without a GPU.
+`slim`: three stages of one basic block, for processors without a GPU; above 32 px its stem has stride 2.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 SMALL_IMAGE = 64
-"""Images up to this many pixels wide get the CIFAR stem."""
+"""Images up to this many pixels wide get a 3x3 stem without max-pooling."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Residual block, blocks per stage, and width of the first stage."""
+    """Residual block, blocks per stage, width of the first stage, largest image whose stem keeps every pixel."""
 
     block: type[BasicBlock | Bottleneck]
     stages: tuple[int, ...]
     width: int
+    full_resolution: int
 
 
 LAYOUTS = {
-    "resnet18": Layout(BasicBlock, (2, 2, 2, 2), 64),
-    "resnet50": Layout(Bottleneck, (3, 4, 6, 3), 64),
-    "slim": Layout(BasicBlock, (1, 1, 1), 32),
+    "resnet18": Layout(BasicBlock, (2, 2, 2, 2), 64, 64),
+    "resnet50": Layout(Bottleneck, (3, 4, 6, 3), 64, 64),
+    "slim": Layout(BasicBlock, (1, 1, 1), 32, 32),
 }
 
 
@@ -39,9 +40,8 @@ class ResNet(nn.Module):
     def __init__(self, layout: Layout, width: int, image_size: int) -> None:
         super().__init__()
         small = image_size <= SMALL_IMAGE
-        self.conv1 = nn.Conv2d(
-            3, width, 3 if small else 7, stride=1 if small else 2, padding=1 if small else 3, bias=False
-        )
+        kernel, stride = 3 if small else 7, 1 if image_size <= layout.full_resolution else 2
+        self.conv1 = nn.Conv2d(3, width, kernel, stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)

@@ -28,6 +28,12 @@ def test_small_images_get_the_cifar_stem():
     assert encoder.feature_map(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 4, 4)
 
 
+@pytest.mark.parametrize(("image_size", "kernel", "stride"), [(32, 3, 1), (64, 3, 2), (96, 7, 2)])
+def test_the_slim_stem_halves_what_a_cpu_cannot_afford(image_size, kernel, stride):
+    stem = backbones.build("slim", None, image_size, seed=1).conv1
+    assert (stem.kernel_size, stem.stride) == ((kernel, kernel), (stride, stride))
+
+
 @pytest.mark.parametrize(("width", "features"), [(None, 128), (16, 64)])
 def test_width_is_that_of_the_first_stage(width, features):
     encoder = backbones.build("slim", width, image_size=16, seed=1)
