@@ -121,7 +121,7 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
     folder.write_binary(folder.predictions, lambda path: _save_arrays(path, evaluation.predictions))
     shape = _geometry(spec, data, trainer)
     collapsed = trainer.method.trains and geometry.is_collapsed(shape["effective_rank_embedding"])
-    return {"collapsed": collapsed, "scores": evaluation.scores, "geometry": shape}
+    return {"collapsed": collapsed, "scores": evaluation.scores, "probe": evaluation.probe, "geometry": shape}
 
 
 @torch.no_grad()

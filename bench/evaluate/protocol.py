@@ -32,13 +32,15 @@ class Parts(NamedTuple):
 class Evaluation:
     """Result of `evaluate`.
 
-    `scores`: accuracies in [0, 1] `linear` and `knn` on test, `linear_validation` and `knn_validation`; the chosen
-    `linear_strength`; `linear_converged`, 1.0 where the solver reached its tolerance at every strength, else 0.0.
+    `scores`: accuracies in [0, 1] `linear` and `knn` on test, `linear_validation` and `knn_validation`.
+    `probe`: the chosen `strength` of the linear probe, and `converged`: whether the solver reached its tolerance at
+    every strength.
     `predictions`: classes (N_test,) of the labelled test images in their order, by `linear` and `knn`, in the
     smallest unsigned integer type that holds them.
     """
 
     scores: dict[str, float]
+    probe: dict[str, float | bool]
     predictions: dict[str, np.ndarray]
 
 
@@ -79,9 +81,8 @@ def evaluate(
             "knn": accuracy(knn_test, parts.test.labels),
             "linear_validation": probe.validation_accuracy,
             "knn_validation": accuracy(nearest(parts.validation), parts.validation.labels),
-            "linear_strength": probe.strength,
-            "linear_converged": float(probe.converged),
         },
+        probe={"strength": probe.strength, "converged": probe.converged},
         predictions={
             "linear": probe.predictions.cpu().numpy().astype(smallest),
             "knn": knn_test.cpu().numpy().astype(smallest),

@@ -95,6 +95,7 @@ def test_finished_runs_are_not_repeated_and_more_seeds_add(tmp_path):
     assert call(output, methods="smi,random").returncode == 0
     before = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
     again = call(output, methods="smi,random", seeds="2")
+    assert "unreadable" not in again.stdout
     assert again.returncode == 0
     after = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
     assert len(before) == 2

@@ -33,11 +33,10 @@ def test_scores_and_predictions_are_those_of_the_two_classifiers(parts):
     assert evaluation.scores == {
         "linear": probe.accuracy,
         "linear_validation": probe.validation_accuracy,
-        "linear_strength": probe.strength,
-        "linear_converged": 1.0,
         "knn": (knn["test"] == parts.test.labels).double().mean().item(),
         "knn_validation": (knn["validation"] == parts.validation.labels).double().mean().item(),
     }
+    assert evaluation.probe == {"strength": probe.strength, "converged": True}
     assert 0.9 < evaluation.scores["linear"] < 1
     assert json.loads(json.dumps(evaluation.scores)) == evaluation.scores
     np.testing.assert_array_equal(evaluation.predictions["linear"], probe.predictions.numpy())
