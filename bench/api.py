@@ -153,7 +153,8 @@ class Dataset(ABC):
     citation: ClassVar[str]
     licence: ClassVar[str]
     defaults: ClassVar[Mapping[str, Any]] = {}
-    """Protocol fields that follow from the data itself, as dotted keys: {'image_size': 32, 'augment.flip': 0.0}."""
+    """Protocol fields that follow from the data itself, as dotted keys: {'image_size': 32, 'augment.flip': 0.0}.
+    Without image_size it is the shorter side of the largest picture, 128 px at most."""
 
     def __init__(self, argument: str = "") -> None:
         self.argument = argument

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.api import Split
+from bench.api import Dataset, Split
 from bench.datasets._store import Store
 from bench.seeds import derive
 
 VALIDATION_FRACTION = 0.1
+LARGEST_NATIVE = 128
+"""Pixels; of a dataset that does not say at which size it is used."""
 VALIDATION_SEED = derive(0, "validation split")
 
 
@@ -69,6 +71,12 @@ def load(store: Store, device: torch.device) -> Data:
         mean=torch.tensor(store.mean, dtype=torch.float32, device=device),
         std=torch.tensor(store.std, dtype=torch.float32, device=device),
     )
+
+
+def native_image_size(dataset: Dataset, store: Store) -> int:
+    """Side in pixels at which a dataset is used where nothing else is asked for."""
+    declared = dataset.defaults.get("image_size")
+    return declared or min(LARGEST_NATIVE, int(store.split("train").sizes.min(axis=1).max()))
 
 
 def cut_validation(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,9 @@ WARM_UP_STEPS = 2
 TIMED_STEPS = 3
 
 
-def print_estimate(specs: Sequence[RunSpec], output: Path, data_root: Path, device: torch.device, jobs: int) -> None:
+def print_estimate(
+    specs: Sequence[RunSpec], output: Path, data_root: Path, store_root: Path | None, device: torch.device, jobs: int
+) -> None:
     """Print each run with its state and estimated pretraining time, and the total of what is left."""
     prepare_process(device, max(1, cores() // jobs))
     seconds: dict[str, float] = {}
@@ -33,7 +35,7 @@ def print_estimate(specs: Sequence[RunSpec], output: Path, data_root: Path, devi
             continue
         kind = spec.id.rpartition("/")[0]
         if kind not in seconds:
-            seconds[kind] = _pretraining_seconds(spec, data_root, device)
+            seconds[kind] = _pretraining_seconds(spec, data_root, store_root, device)
         print(f"{spec.id}  about {seconds[kind]:.0f} s")
         left += seconds[kind]
     print(
@@ -42,8 +44,9 @@ def print_estimate(specs: Sequence[RunSpec], output: Path, data_root: Path, devi
     )
 
 
-def _pretraining_seconds(spec: RunSpec, data_root: Path, device: torch.device) -> float:
-    trainer = Trainer(spec, load(open_store(open_dataset(spec.dataset.name), data_root), device), device)
+def _pretraining_seconds(spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device) -> float:
+    store = open_store(open_dataset(spec.dataset.name), data_root, store_root)
+    trainer = Trainer(spec, load(store, device), device)
     times = []
     for _ in range(min(trainer.total_steps, WARM_UP_STEPS + TIMED_STEPS)):
         start = time.perf_counter()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench import backbones
 from bench.config.check import build
 from bench.config.schema import Evaluation as EvaluationSettings
-from bench.data import load
+from bench.data import load, native_image_size
 from bench.datasets._store import prepare
 from bench.errors import UserError, suggest
 from bench.evaluate.protocol import evaluate, labelled_features
@@ -38,19 +38,21 @@ def evaluate_encoder(
     image_size: int | None,
     device_name: str,
     data_root: Path,
+    store_root: Path | None,
     skip_corrupt: bool,
 ) -> dict[str, float]:
     """Scores of bench.evaluate.protocol for an encoder file or `torchvision:NAME`. Raises UserError for bad input."""
     dataset = open_dataset(dataset_name)
     device = resolve_device(device_name)
     run = _run_beside(encoder)
-    size = image_size or run.get("image_size") or dataset.defaults["image_size"]
+    store = prepare(dataset, data_root, store_root, skip_corrupt)
+    size = image_size or run.get("image_size") or native_image_size(dataset, store)
     if encoder.startswith("torchvision:"):
         network = _torchvision(encoder.removeprefix("torchvision:"))
     else:
         beside = run.get("backbone", {})
         network = _from_file(Path(encoder), backbone or beside.get("name"), width or beside.get("width"), size)
-    data = load(prepare(dataset, data_root, skip_corrupt=skip_corrupt), device)
+    data = load(store, device)
     precision = run.get("precision") or resolve_precision("auto", device)
     parts = labelled_features(network.to(device), data, size, precision)
     settings = _evaluation_settings(run)

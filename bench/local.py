@@ -29,6 +29,7 @@ class Execution:
 
     output: Path
     data_root: Path
+    store_root: Path | None
     device: str
     jobs: int
     threads: int
@@ -55,6 +56,7 @@ def _work(specs: Sequence[RunSpec], folders: Sequence[RunFolder], execution: Exe
         "runs": [spec.canonical() for spec in specs],
         "output": str(execution.output),
         "data_root": str(execution.data_root),
+        "store_root": None if execution.store_root is None else str(execution.store_root),
         "device": execution.device,
         "threads": execution.threads,
         "checkpoint_seconds": execution.checkpoint_seconds,

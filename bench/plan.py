@@ -15,7 +15,7 @@ from bench.api import Dataset, Method
 from bench.config.check import build
 from bench.config.compose import compose_protocol, words_for
 from bench.config.schema import Protocol
-from bench.data import cut_validation
+from bench.data import cut_validation, native_image_size
 from bench.datasets._store import Store, prepare
 from bench.errors import UserError, suggest
 from bench.hardware import resolve_precision
@@ -34,6 +34,7 @@ class Request:
     preset: str
     words: Sequence[str]
     data_root: Path
+    store_root: Path | None = None
     skip_corrupt: bool = False
 
 
@@ -47,7 +48,7 @@ def plan(request: Request, device: torch.device) -> list[RunSpec]:
     per_seed = []
     for name in request.datasets:
         dataset = open_dataset(name)
-        store = prepare(dataset, request.data_root, skip_corrupt=request.skip_corrupt)
+        store = prepare(dataset, request.data_root, request.store_root, request.skip_corrupt)
         for method in request.methods:
             per_seed.append(_resolve(request, dataset, name, store, method, classes, device))
     return [dataclasses.replace(spec, seed=seed) for seed in request.seeds for spec in per_seed]
@@ -106,7 +107,7 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
     budget = values.pop("budget")
     images = len(cut_validation(store.split("train").labels)[0])
     if values["image_size"] is None:
-        native = dataset.defaults["image_size"]
+        native = native_image_size(dataset, store)
         values["image_size"] = min(native, budget["largest_image"] or native)
     if values["epochs"] is None:
         if not isinstance(budget["images"], int):

@@ -120,7 +120,9 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
     evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
     folder.write_binary(folder.predictions, lambda path: _save_arrays(path, evaluation.predictions))
     shape = _geometry(spec, data, trainer)
-    collapsed = trainer.method.trains and geometry.is_collapsed(shape["effective_rank_embedding"])
+    collapsed = trainer.method.trains and geometry.is_collapsed(
+        shape["effective_rank_embedding"], shape["negative_positives"]
+    )
     return {"collapsed": collapsed, "scores": evaluation.scores, "probe": evaluation.probe, "geometry": shape}
 
 
@@ -138,11 +140,13 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
         embeddings = method.embed(features)
         views = zip(*(_view_features(spec, data, trainer, part) for part in torch.split(rows, 512)), strict=True)
         first, second = (torch.cat(list(view)) for view in views)
+        negative = geometry.negative_positives(method.embed(first), method.embed(second))
     return {
         "effective_rank": geometry.effective_rank(features),
         "effective_rank_embedding": geometry.effective_rank(embeddings),
         "alignment": geometry.alignment(first, second),
         "uniformity": geometry.uniformity(first),
+        "negative_positives": negative,
     }
 
 

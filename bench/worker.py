@@ -49,7 +49,7 @@ def work_through(request: dict[str, Any]) -> None:
     output, device = Path(request["output"]), torch.device(request["device"])
     settings = Settings(output, device, request["threads"], request["checkpoint_seconds"])
     prepare_process(device, settings.threads)
-    datasets = _Datasets(Path(request["data_root"]), device)
+    datasets = _Datasets(Path(request["data_root"]), request["store_root"], device)
     specs = [RunSpec.from_canonical(values) for values in request["runs"]]
     folders = {spec.id: RunFolder(output, spec.id) for spec in specs}
     waiting = specs
@@ -78,8 +78,9 @@ def work_through(request: dict[str, Any]) -> None:
 class _Datasets:
     """Decoded datasets, each opened once per process."""
 
-    def __init__(self, data_root: Path, device: torch.device) -> None:
+    def __init__(self, data_root: Path, store_root: str | None, device: torch.device) -> None:
         self.data_root, self.device = data_root, device
+        self.store_root = None if store_root is None else Path(store_root)
         self.opened: dict[str, Data] = {}
 
     def load(self, spec: RunSpec) -> Data:
@@ -88,7 +89,7 @@ class _Datasets:
         return self.opened[spec.dataset.name]
 
     def _store(self, spec: RunSpec) -> Store:
-        store = open_store(open_dataset(spec.dataset.name), self.data_root)
+        store = open_store(open_dataset(spec.dataset.name), self.data_root, self.store_root)
         if store.fingerprint != spec.dataset.fingerprint:
             raise UserError(
                 f"The data of {spec.dataset.name} changed since this run was planned; give the command again."

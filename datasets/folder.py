@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from bench.api import Archive, Dataset, ImageFiles, RawData
 from bench.datasets._cut import cut_test
@@ -25,7 +24,6 @@ class Folder(Dataset):
 
     citation = "the user's own pictures"
     licence = "the user's own"
-    defaults: ClassVar = {"image_size": 128}
 
     def __init__(self, argument: str = "") -> None:
         if not argument:

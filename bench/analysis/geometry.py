@@ -13,6 +13,8 @@ from torch import Tensor
 
 COLLAPSED_BELOW = 3.0
 """Effective rank of the embedding below which a run counts as collapsed."""
+COLLAPSED_ABOVE = 0.2
+"""Share of positive pairs with a negative correlation above which it does."""
 
 
 @torch.no_grad()
@@ -45,9 +47,20 @@ def effective_rank(features: Tensor) -> float:
     return math.exp(torch.special.entr(shares).sum().item())
 
 
-def is_collapsed(effective_rank_embedding: float) -> bool:
-    """Whether a run is reported as collapsed, by the effective rank of its embedding (`effective_rank`)."""
-    return effective_rank_embedding < COLLAPSED_BELOW
+@torch.no_grad()
+def negative_positives(a: Tensor, b: Tensor) -> float:
+    """Share, in [0, 1], of rows of `a` and `b` (N, D) whose Pearson correlation over the D features is negative.
+
+    Rows are the embeddings of two views of an image; a loss blind to the sign can drive such pairs apart.
+    """
+    a, b = a.double(), b.double()
+    products = (a - a.mean(1, keepdim=True)) * (b - b.mean(1, keepdim=True))
+    return (products.sum(1) < 0).double().mean().item()
+
+
+def is_collapsed(effective_rank_embedding: float, negative_positives: float) -> bool:
+    """Whether a run is reported as collapsed, by the functions of these names on its embedding."""
+    return effective_rank_embedding < COLLAPSED_BELOW or negative_positives > COLLAPSED_ABOVE
 
 
 @torch.no_grad()

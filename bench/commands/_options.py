@@ -18,6 +18,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="where datasets are, or are downloaded to; default $BENCH_DATA or data",
     )
     parser.add_argument(
+        "--store-root",
+        type=Path,
+        metavar="DIR",
+        help="where decoded datasets go; default .bench in the data root (give it where that cannot be written)",
+    )
+    parser.add_argument(
         "--skip-corrupt", action="store_true", help="leave unreadable images out instead of refusing them"
     )
 
@@ -36,6 +42,8 @@ def comma_separated(option: str, text: str) -> list[str]:
 def print_report(outputs: list[Path], destination: Path, reference: str | None) -> None:
     """Write the report and print its tables and where it is."""
     from bench.reports.page import write_report
+    from bench.store import disk_errors
 
-    report = write_report(outputs, destination, reference=reference)
+    with disk_errors(destination):
+        report = write_report(outputs, destination, reference=reference)
     print(f"\n{report.markdown}\n\nReport: {report.path}")

@@ -48,6 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
         image_size=arguments.image_size,
         device_name=arguments.device,
         data_root=arguments.data_root,
+        store_root=arguments.store_root,
         skip_corrupt=arguments.skip_corrupt,
     )
     print(f"{arguments.encoder} on {arguments.dataset}")

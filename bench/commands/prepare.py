@@ -25,6 +25,6 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.plan import open_dataset
 
     for name in comma_separated("--dataset", arguments.dataset):
-        store = prepare(open_dataset(name), arguments.data_root, skip_corrupt=arguments.skip_corrupt)
+        store = prepare(open_dataset(name), arguments.data_root, arguments.store_root, arguments.skip_corrupt)
         print(store.describe())
     return 0

@@ -86,6 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
         preset=preset,
         words=[*_flags(arguments), *arguments.words],
         data_root=arguments.data_root,
+        store_root=arguments.store_root,
         skip_corrupt=arguments.skip_corrupt,
     )
     if arguments.reference is not None and arguments.reference not in map(discover.short_name, methods):
@@ -96,11 +97,12 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         from bench.estimate import print_estimate
 
-        print_estimate(specs, arguments.output, arguments.data_root, device, jobs)
+        print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, jobs)
         return 0
     execution = local.Execution(
         output=arguments.output,
         data_root=arguments.data_root,
+        store_root=arguments.store_root,
         device=str(device),
         jobs=jobs,
         threads=max(1, cores() // jobs),

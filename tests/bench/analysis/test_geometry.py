@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.geometry import alignment, effective_rank, is_collapsed, uniformity
+from bench.analysis.geometry import alignment, effective_rank, is_collapsed, negative_positives, uniformity
 
 seeds = st.integers(0, 2**32 - 1)
 rows = st.integers(2, 30)
@@ -96,10 +96,18 @@ def test_effective_rank_refuses_what_is_not_finite():
 
 
 def test_collapse_is_an_effective_rank_below_three():
-    assert is_collapsed(0.0)
-    assert is_collapsed(2.999)
-    assert not is_collapsed(3.0)
-    assert is_collapsed(effective_rank(torch.ones(10, 4)))
+    assert is_collapsed(0.0, 0.0)
+    assert is_collapsed(2.999, 0.0)
+    assert not is_collapsed(3.0, 0.2)
+    assert is_collapsed(50.0, 0.21)
+    assert is_collapsed(effective_rank(torch.ones(10, 4)), 0.0)
+
+
+def test_negative_positives_counts_pairs_by_pearson_correlation():
+    a = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [5.0, 5.0, 5.0], [10.0, 11.0, 12.0]])
+    b = torch.tensor([[2.0, 4.0, 7.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [12.0, 11.0, 10.0]])
+    assert negative_positives(a, b) == 0.5
+    assert negative_positives(a, a) == 0
 
 
 @settings(deadline=None, max_examples=50)
