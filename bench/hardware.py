@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -20,6 +21,8 @@ def resolve_device(name: str) -> torch.device:
     """`auto` takes the GPU where there is one. Raises UserError for a GPU that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"--device {name}: give auto, cpu, cuda or cuda:1.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {name}: torch sees no CUDA GPU here; leave the option out to run on the CPU.")
     return torch.device(name)

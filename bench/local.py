@@ -101,7 +101,7 @@ def _workers(request: dict[str, Any], count: int, output: Path) -> Iterator[list
     workers: list[_Worker] = []
     try:
         for number in range(count):
-            workers.append(_start(request, output / f"worker-{number}.log"))
+            workers.append(_start(request, output / f"worker-{os.getpid()}-{number}.log"))
         yield workers
     finally:
         for worker in workers:

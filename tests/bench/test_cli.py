@@ -1,0 +1,154 @@
+"""Every mistake a user can make is one line on stderr and exit code 2; nothing half-written stays."""
+
+import json
+import urllib.error
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bench import backbones
+from bench.cli import main
+
+DIGITS = ["run", "--dataset", "digits", "--methods", "smi"]
+
+
+@pytest.fixture
+def call(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rnu"], "Did you mean 'run'?"),
+        (["run"], "--methods, --dataset"),
+        ([*DIGITS, "--epoch5"], "Did you mean '--epochs'?"),
+        ([*DIGITS, "epochs"], "neither an option nor a key=value"),
+        (["run", "--dataset", "digits", "--methods", "smy"], "Unknown method 'smy'. Did you mean 'smi'?"),
+        (["run", "--dataset", "digits", "--methods", "smi,smi"], "names 'smi' twice"),
+        (["run", "--dataset", "digits", "--methods", "smi,"], "empty name"),
+        (["run", "--dataset", "digits", "--methods", "file:nothing.py"], "there is no Python file"),
+        (["run", "--dataset", "digit", "--methods", "smi"], "Unknown dataset 'digit'. Did you mean 'digits'?"),
+        (["run", "--dataset", "digits:8", "--methods", "smi"], "digits takes no argument"),
+        (["run", "--dataset", "imagewoof:170", "--methods", "smi"], "Did you mean '160'?"),
+        (["run", "--dataset", "folder:nowhere", "--methods", "smi"], "nowhere"),
+        ([*DIGITS, "--preset", "quik"], "Did you mean 'quick'?"),
+        ([*DIGITS, "--seeds", "0"], "at least one seed"),
+        ([*DIGITS, "--seeds", "1,1"], "different"),
+        ([*DIGITS, "--seeds", "-1,2"], "--seeds"),
+        ([*DIGITS, "--seeds", "three"], "give a number of seeds (5) or a list (0,3,7)"),
+        ([*DIGITS, "--epochs", "0"], "epochs must be at least 1"),
+        ([*DIGITS, "--epochs", "few"], "epochs must be a whole number, not 'few'"),
+        ([*DIGITS, "--batch-size", "1"], "batch_size must be at least 2"),
+        ([*DIGITS, "--batch-size", "4096"], "fewer than batch_size=4096: set batch_size=1024 or less"),
+        ([*DIGITS, "--backbone", "resnet19"], "backbone.name must be one of"),
+        ([*DIGITS, "--jobs", "0"], "--jobs 0"),
+        ([*DIGITS, "--reference", "barlow"], "not one of --methods"),
+        ([*DIGITS, "--device", "cpux"], "--device cpux"),
+        ([*DIGITS, "optimizer.lr=fast"], "optimizer.lr must be a number, not 'fast'"),
+        ([*DIGITS, "optimizer.lrr=0.1"], "Did you mean 'optimizer.lr'?"),
+        ([*DIGITS, "optimizer=0.1"], "optimizer"),
+        ([*DIGITS, "augment.flip=2"], "augment.flip must be at least 0 and at most 1"),
+        ([*DIGITS, "augment.blur=[0.5]"], "augment.blur"),
+        ([*DIGITS, "accumulate=200"], "fewer than two images"),
+        ([*DIGITS, "smi.w=-1"], "smi.w must be at least 0"),
+        ([*DIGITS, "smi.form=max"], "smi.form must be one of match, maxmin, fisher"),
+        ([*DIGITS, "smi.form=maxmin", "smi.transform=identity"], "transform=identity"),
+        ([*DIGITS, "barlow.lambda_=1"], "Unknown setting 'barlow.lambda_'"),
+        (["report", "nowhere"], "nowhere"),
+        (["status", "nowhere"], "There are no runs under nowhere"),
+        (["list", "method"], "invalid choice"),
+        (
+            ["evaluate", "--encoder", "none.pth", "--dataset", "digits", "--backbone", "slim"],
+            "There is no file none.pth",
+        ),
+        (["evaluate", "--encoder", "none.pth", "--dataset", "digits"], "Say with --backbone"),
+        (["evaluate", "--encoder", "torchvision:resnet19", "--dataset", "digits"], "Did you mean 'resnet18'?"),
+        (["doctor", "epochs=3"], "settings belong to `run`"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(call, tmp_path, words, message):
+    code, out, err = call(*words)
+    assert code == 2, out
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(call, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = call(*DIGITS, "--epochs", 1, "--output", tmp_path / "file" / "runs")
+    assert code == 2
+    assert "choose another --output" in err
+
+
+def test_a_missing_dataset_says_where_to_put_it(call, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise urllib.error.URLError("no network in this test")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("bench.datasets._download.PAUSE_SECONDS", 0)
+    code, _, err = call("run", "--dataset", "imagewoof", "--methods", "smi", "--data-root", tmp_path / "data")
+    assert code == 2
+    assert "imagewoof2-160.tgz" in err
+    assert str(tmp_path / "data") in err
+
+
+def test_a_dry_run_prints_the_plan_and_runs_nothing(call, tmp_path):
+    code, out, _ = call(*DIGITS, "--dry-run", "--seeds", "0,4", "--epochs", 2, "backbone.width=4")
+    assert code == 0
+    assert "seed0  about" in out
+    assert "seed4  about" in out
+    assert "Left: about" in out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("container", ["safetensors", "plain", "checkpoint"])
+def test_an_encoder_trained_elsewhere_is_scored(call, tmp_path, container):
+    state = backbones.build("slim", 4, 16, seed=1).state_dict()
+    path = tmp_path / ("encoder.safetensors" if container == "safetensors" else "encoder.pth")
+    if container == "safetensors":
+        save_file(state, path)
+    elif container == "plain":
+        torch.save({**state, "fc.weight": torch.zeros(10, 16), "fc.bias": torch.zeros(10)}, path)
+    else:
+        torch.save({"state_dict": {f"module.backbone.{key}": value for key, value in state.items()}}, path)
+    words = ["evaluate", "--encoder", path, "--dataset", "digits", "--backbone", "slim", "--width", 4]
+    code, out, err = call(*words, "--save", tmp_path / "scores.json")
+    assert code == 0, err
+    assert "linear" in out
+    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    assert 0.3 < scores["linear"] < 1
+
+
+def test_weights_that_do_not_fit_are_named(call, tmp_path):
+    save_file(backbones.build("slim", 4, 16, seed=1).state_dict(), tmp_path / "encoder.safetensors")
+    words = ["evaluate", "--encoder", tmp_path / "encoder.safetensors", "--dataset", "digits"]
+    assert "'conv1.weight' is (4, 3, 3, 3), not (8, 3, 3, 3)" in call(*words, "--backbone", "slim", "--width", 8)[2]
+    assert "does not fit resnet18: it lacks 'layer1.1.bn1.bias'" in call(*words, "--backbone", "resnet18")[2]
+
+
+class Bomb:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('the bomb went off')",))
+
+
+def test_pickled_objects_are_refused_not_run(call, tmp_path):
+    torch.save({"state_dict": Bomb()}, tmp_path / "bomb.pth")
+    code, _, err = call("evaluate", "--encoder", tmp_path / "bomb.pth", "--dataset", "digits", "--backbone", "slim")
+    assert code == 2
+    assert "holds more than weights" in err
+
+
+def test_the_doctor_finds_this_environment_fit(call):
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert "Ready." in out
