@@ -50,7 +50,7 @@ class Projector:
     """Shape of the projection head, the same for every method of a comparison: `layers` linear layers in all."""
 
     hidden: Annotated[int, Range(minimum=1)]
-    output: Annotated[int, Range(minimum=2)]
+    output: Annotated[int, Range(minimum=4)]
     layers: Annotated[int, Range(minimum=1)]
 
 
@@ -85,7 +85,7 @@ class Method(nn.Module, ABC):
     trains: ClassVar[bool] = True
     """False for an untrained reference: no optimiser step is taken."""
     Config: ClassVar[type]
-    """Frozen dataclass of hyperparameters, each with a default and its source."""
+    """Frozen dataclass of hyperparameters (numbers, text, Literal choices, None), each with default and source."""
 
     def __init__(self, encoder: nn.Module, context: Context) -> None:
         super().__init__()
@@ -163,6 +163,11 @@ class Dataset(ABC):
     @abstractmethod
     def key(self) -> str:
         """Name of the decoded store's folder, unique to the raw data and safe in a path, e.g. 'imagewoof-160'."""
+
+    @property
+    def label(self) -> str:
+        """Name in run ids and tables; another fingerprint of the same label is another run all the same."""
+        return self.key
 
     @property
     def short_side(self) -> int | None:

@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 1 some run failed, 2 a mistake that the user can mend, 130 interrupted."""
+    """Exit code: 0 done, 1 a run failed or nobody read the output, 2 a mistake to mend, 130 interrupted."""
     try:
         return _dispatch(list(sys.argv[1:] if words is None else words))
     except UserError as error:
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
 
 
 def _dispatch(words: list[str]) -> int:

@@ -6,6 +6,7 @@ Names and descriptions are read from the source text, so that listing them impor
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
@@ -47,9 +48,7 @@ def describe(kind: Kind, name: str) -> Description:
     tree = ast.parse(source_path(kind, name).read_text(encoding="utf-8"))
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     assigned = [item for node in classes.values() for item in node.body if isinstance(item, ast.Assign | ast.AnnAssign)]
-    citation = next(
-        (ast.literal_eval(item.value) for item in assigned if _target(item) == "citation" and item.value), ""
-    )
+    citation = next((_text(item.value) for item in assigned if _target(item) == "citation" and item.value), "")
     fields = classes["Config"].body if "Config" in classes else []
     defaults = {
         _target(item): ast.unparse(item.value) for item in fields if isinstance(item, ast.AnnAssign) and item.value
@@ -77,6 +76,8 @@ def load(kind: Kind, name: str) -> type[Any]:
         raise UserError(
             f"{path} must define exactly one public subclass of bench.api.{CONTRACT[kind]}; it has {len(found)}."
         )
+    if kind == "methods":
+        _check_config(found[0], path)
     return found[0]
 
 
@@ -116,6 +117,20 @@ def _import_outside(path: Path) -> ModuleType:
     except Exception as error:
         raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return module
+
+
+def _check_config(method: type[Any], path: Path) -> None:
+    config = getattr(method, "Config", None)
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        raise UserError(f"{path}: {method.__name__} needs a dataclass Config of its hyperparameters (it may be empty).")
+    for field in dataclasses.fields(config):
+        if not isinstance(field.default, bool | int | float | str | None):
+            raise UserError(f"{path}: hyperparameter '{field.name}' needs a default that is a number, text, or None.")
+
+
+def _text(value: ast.expr) -> str:
+    """A literal, or else the source of the expression."""
+    return str(value.value) if isinstance(value, ast.Constant) else ast.unparse(value)
 
 
 def _target(item: ast.Assign | ast.AnnAssign) -> str:

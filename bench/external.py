@@ -44,6 +44,9 @@ def evaluate_encoder(
     """Scores of bench.evaluate.protocol for an encoder file or `torchvision:NAME`. Raises UserError for bad input."""
     dataset = open_dataset(dataset_name)
     device = resolve_device(device_name)
+    for option, value, least in (("--width", width, 1), ("--image-size", image_size, 8)):
+        if value is not None and value < least:
+            raise UserError(f"{option} must be at least {least}, not {value}.")
     run = _run_beside(encoder)
     store = prepare(dataset, data_root, store_root, skip_corrupt)
     size = image_size or run.get("image_size") or native_image_size(dataset, store)
@@ -65,7 +68,13 @@ def evaluate_encoder(
 def _run_beside(encoder: str) -> dict[str, Any]:
     """The configuration of the run folder that the file lies in; empty when it lies elsewhere."""
     config = Path(encoder).parent / "config.yaml"
-    return yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    if encoder.startswith("torchvision:") or not config.is_file():
+        return {}
+    try:
+        run = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        return {}
+    return run if isinstance(run, dict) and "protocol" in run else {}
 
 
 def _evaluation_settings(run: dict[str, Any]) -> EvaluationSettings:
@@ -126,7 +135,9 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
     except pickle.UnpicklingError as error:
-        raise UserError(f"{path} holds more than weights, which is not loaded; save its state_dict() alone.") from error
+        raise UserError(
+            f"{path} is not a file of weights alone, and nothing else is loaded; save its state_dict()."
+        ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
         raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
     for key in ("state_dict", "model"):

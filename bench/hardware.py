@@ -25,7 +25,10 @@ def resolve_device(name: str) -> torch.device:
         raise UserError(f"--device {name}: give auto, cpu, cuda or cuda:1.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {name}: torch sees no CUDA GPU here; leave the option out to run on the CPU.")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise UserError(f"--device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0.")
+    return device
 
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
@@ -41,13 +44,16 @@ def _cpu_has_bfloat16() -> bool:
 
 
 def prepare_process(device: torch.device, threads: int) -> None:
-    """Threads and deterministic kernels for this process; on a GPU only what costs nothing is made deterministic."""
+    """Threads and arithmetic of this process: deterministic kernels on a CPU; on a GPU the fastest convolutions.
+
+    Never TF32: what is called float32, objectives above all, has float32's mantissa.
+    """
     torch.set_num_threads(threads)
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
     else:
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
 
 

@@ -44,6 +44,9 @@ def run(specs: Sequence[RunSpec], execution: Execution, fresh: bool) -> None:
     folders = [RunFolder(execution.output, spec.id) for spec in specs]
     with disk_errors(execution.output):
         execution.output.mkdir(parents=True, exist_ok=True)
+        busy = next((folder for folder in folders if fresh and folder.lock.is_held()), None)
+        if busy is not None:
+            raise UserError(f"{busy.path} is being run by another process; wait for it, or leave --fresh out.")
         for folder in folders:
             folder.reset(fresh)
         open_runs = [(spec, folder) for spec, folder in zip(specs, folders, strict=True) if folder.result() is None]

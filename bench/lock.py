@@ -17,6 +17,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from bench.files import write_text
+
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 
@@ -70,10 +72,9 @@ class Lock:
         self._stop.clear()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_name(f".{self.path.name}.{self._token}")
-        draft.write_text(
-            json.dumps({"token": self._token, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())})
-        )
+        owner = {"token": self._token, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
         try:
+            write_text(draft, json.dumps(owner))  # on the disk before it is the lock: a lock is never empty
             os.link(draft, self.path)
         except FileExistsError:
             return False

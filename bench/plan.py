@@ -14,14 +14,12 @@ from bench import discover
 from bench.api import Dataset, Method
 from bench.config.check import build
 from bench.config.compose import compose_protocol, words_for
-from bench.config.schema import Protocol
+from bench.config.schema import Budget, Protocol
 from bench.data import cut_validation, native_image_size
 from bench.datasets._store import Store, prepare
 from bench.errors import UserError, suggest
 from bench.hardware import resolve_precision
 from bench.spec import DatasetEntry, MethodEntry, RunSpec
-
-PRESETS = ("quick", "standard", "paper")
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,11 @@ def plan(request: Request, device: torch.device) -> list[RunSpec]:
         store = prepare(dataset, request.data_root, request.store_root, request.skip_corrupt)
         for method in request.methods:
             per_seed.append(_resolve(request, dataset, name, store, method, classes, device))
+    fixed = [spec for spec in per_seed if None not in dataclasses.astuple(spec.protocol.seeds)]
+    if fixed and len(request.seeds) > 1:
+        raise UserError(
+            "With all of seeds.init, order, views and probe fixed every seed is the same run: give --seeds 1."
+        )
     return [dataclasses.replace(spec, seed=seed) for seed in request.seeds for spec in per_seed]
 
 
@@ -86,6 +89,7 @@ def _resolve(
     device: torch.device,
 ) -> RunSpec:
     cls, short = classes[method], discover.short_name(method)
+    _refuse_idle_budget(request)
     words = words_for(request.words, short, [discover.short_name(other) for other in request.methods])
     defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
     values = compose_protocol(request.preset, defaults, short, cls.Config, words)
@@ -98,21 +102,21 @@ def _resolve(
         version=discover.source_digest(method) or str(cls.version),
         config=dataclasses.asdict(config),
     )
-    data = DatasetEntry(name, store.key, store.fingerprint, len(store.classes))
+    data = DatasetEntry(name, dataset.label, store.fingerprint, len(store.classes))
     return RunSpec(data, entry, protocol, seed=request.seeds[0])
 
 
 def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: torch.device) -> Protocol:
     """Fill what is left open (size, epochs, precision) and check every field."""
-    budget = values.pop("budget")
-    images = len(cut_validation(store.split("train").labels)[0])
+    budget = build(Budget, values.pop("budget"), "budget")
+    images = _training_images(store)
     if values["image_size"] is None:
         native = native_image_size(dataset, store)
-        values["image_size"] = min(native, budget["largest_image"] or native)
+        values["image_size"] = min(native, budget.largest_image or native)
     if values["epochs"] is None:
-        if not isinstance(budget["images"], int):
+        if budget.images is None:
             raise UserError("Set epochs, or budget.images from which epochs follow.")
-        values["epochs"] = max(1, round(budget["images"] / images))
+        values["epochs"] = max(1, round(budget.images / images))
     values["precision"] = resolve_precision(values["precision"], device)
     protocol = build(Protocol, values)
     if images < protocol.batch_size:
@@ -126,6 +130,20 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
             "a part, which objectives and batch normalisation need."
         )
     return protocol
+
+
+def _refuse_idle_budget(request: Request) -> None:
+    if any(word.startswith("budget.images=") for word in request.words) and request.preset != "quick":
+        raise UserError(f"budget.images has no effect in preset {request.preset}, which sets epochs: set epochs.")
+
+
+def _training_images(store: Store) -> int:
+    """Number of pictures for pretraining. Raises UserError where no probe can be trained and validated."""
+    labels = store.split("train").labels
+    training, validation = cut_validation(labels)
+    if len(validation) == 0 or not (labels[training] >= 0).any():
+        raise UserError(f"{store.key} has no class with two labelled training images: none can be kept for validation.")
+    return len(training)
 
 
 def _power_of_two_below(number: int) -> int:
@@ -142,8 +160,9 @@ def _check_names(methods: Sequence[str]) -> None:
         raise UserError(f"A method cannot be called '{clash.pop()}', which is a setting; rename the file.")
 
 
-def known_presets(name: str) -> str:
+def known_preset(name: str) -> str:
     """`name` if it is a preset. Raises UserError with the nearest one otherwise."""
-    if name not in PRESETS:
-        raise UserError(f"Unknown preset '{name}'.{suggest(name, PRESETS)}")
+    presets = [path.stem for path in (Path(__file__).parent / "config" / "preset").glob("*.yaml")]
+    if name not in presets:
+        raise UserError(f"Unknown preset '{name}'.{suggest(name, presets)}")
     return name

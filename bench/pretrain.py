@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import backbones, optim
+from bench import backbones, discover, optim
 from bench.api import Context, Method
 from bench.augment import pipeline
 from bench.config.check import build
 from bench.data import Data
-from bench.discover import load as load_plugin
+from bench.errors import UserError
 from bench.hardware import peak_memory_mib
 from bench.seeds import derive
 from bench.spec import RunSpec
@@ -109,6 +109,8 @@ class Trainer:
     def _step(self) -> None:
         protocol, progress = self.spec.protocol, self.progress
         epoch, batch = divmod(progress.step, self.steps_per_epoch)
+        # What a method draws itself (dropout, noise) must not depend on what this process ran before.
+        torch.manual_seed(derive(self.spec.axis_seed("views"), "method", progress.step))
         rate = optim.learning_rate(
             optim.peak_lr(protocol.optimizer, protocol.batch_size),
             progress.step,
@@ -187,15 +189,21 @@ class Trainer:
         return points * epoch // epochs > points * (epoch - 1) // epochs
 
     def _look_for_bad_step(self) -> None:
-        """Wait for the device and note the first step with a loss, or else the last that left weights, not finite."""
+        """Wait for the device and note the first step whose loss is not finite, or cannot be by the state it meets."""
         step = int(self._bad_step.item())
-        if step < 0 and not torch.stack(torch._foreach_norm(list(self.method.parameters()))).isfinite().all():
-            step = self.progress.step - 1
+        statistics = [value for value in self.method.encoder.buffers() if value.is_floating_point()]
+        state = [*self.method.parameters(), *statistics]
+        if step < 0 and not torch.stack(torch._foreach_norm(state)).isfinite().all():
+            step = self.progress.step
         self.progress.first_bad_step = None if step < 0 else step
 
 
 def method_class(spec: RunSpec) -> type[Method]:
-    return load_plugin("methods", spec.method.name)
+    """The class of the run's method. Raises UserError when its file is not the one that the run was planned with."""
+    digest = discover.source_digest(spec.method.name)
+    if digest not in (None, spec.method.version):
+        raise UserError(f"{spec.method.name} was edited after this run was planned; give the command again.")
+    return discover.load("methods", spec.method.name)
 
 
 def build_method(spec: RunSpec, total_steps: int) -> Method:

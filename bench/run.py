@@ -18,12 +18,11 @@ from bench import checkpoint
 from bench.analysis import geometry
 from bench.augment import pipeline
 from bench.data import Data
-from bench.errors import UserError
 from bench.evaluate.features import evaluation_mode, extract
 from bench.evaluate.knn import knn_predict
 from bench.evaluate.linear import accuracy
 from bench.evaluate.protocol import evaluate, labelled_features, part_features
-from bench.hardware import environment, peak_memory_mib, reset_peak_memory
+from bench.hardware import environment, reset_peak_memory
 from bench.lock import LockLost
 from bench.pretrain import VIEWS, Progress, Trainer
 from bench.seeds import derive
@@ -47,12 +46,12 @@ class Settings:
 def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
     """Carry a run out under its folder's lock, which the caller holds; returns the status it ended with.
 
-    A failure of the run itself is recorded with its traceback (`failed`, error.log); a UserError, an OSError of the
-    disk and LockLost reach the caller.
+    A failure of the run itself is recorded with its traceback (`failed`, error.log); an OSError of the disk and
+    LockLost reach the caller.
     """
     try:
         return _execute(spec, data, folder, settings)
-    except (UserError, OSError, LockLost):
+    except (OSError, LockLost):
         raise
     except Exception as error:
         folder.write_binary(folder.path / "error.log", lambda path: path.write_text(traceback.format_exc()))
@@ -91,7 +90,7 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         outcome = {"status": "completed", "reason": None, **_evaluate(spec, data, trainer, folder)}
         encoder = serialise(_portable(trainer.method.encoder.state_dict()))
         folder.write_binary(folder.encoder, lambda path: path.write_bytes(encoder))
-    folder.write_result({**outcome, "id": spec.id, "cost": _cost(trainer, elapsed(), settings)})
+    folder.write_result({**outcome, "id": spec.id, "cost": _cost(trainer, elapsed())})
     folder.checkpoint.unlink(missing_ok=True)
     return str(outcome["status"])
 
@@ -120,9 +119,9 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
     evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
     folder.write_binary(folder.predictions, lambda path: _save_arrays(path, evaluation.predictions))
     shape = _geometry(spec, data, trainer)
-    collapsed = trainer.method.trains and geometry.is_collapsed(
-        shape["effective_rank_embedding"], shape["negative_positives"]
-    )
+    supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
+    collapsed = trainer.method.trains and not supervised
+    collapsed &= geometry.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
     return {"collapsed": collapsed, "scores": evaluation.scores, "probe": evaluation.probe, "geometry": shape}
 
 
@@ -160,15 +159,17 @@ def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor) ->
     return [trainer.method.encoder(view) for view in trainer.views(rows, parameters)]
 
 
-def _cost(trainer: Trainer, seconds: float, settings: Settings) -> dict[str, float | int | None]:
-    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up."""
-    rates = [row["images_per_second"] for row in trainer.progress.rows]
+def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:
+    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up; memory
+    is the highest of pretraining."""
+    rows = trainer.progress.rows
+    rates = [row["images_per_second"] for row in rows]
     method = trainer.method
     return {
         "seconds": seconds,
         "seconds_pretrain": trainer.progress.seconds,
         "images_per_second": statistics.median(rates[1:] or rates) if rates else None,
-        "peak_memory_mib": peak_memory_mib(settings.device),
+        "peak_memory_mib": max((row["memory_mib"] for row in rows), default=None),
         "parameters_encoder": sum(p.numel() for p in method.encoder.parameters()),
         "parameters_trained": sum(p.numel() for p in method.parameters() if p.requires_grad) if method.trains else 0,
     }

@@ -108,9 +108,8 @@ class RunFolder:
             return
         try:
             (self.path / "result.json").unlink(missing_ok=True)  # first, so that the rest is never taken for finished
-            for path in self.path.iterdir() if fresh else ():
-                if path.is_file() and path.name in FILES:
-                    path.unlink()
+            for name in FILES if fresh else ("error.log",):
+                (self.path / name).unlink(missing_ok=True)
         finally:
             self.lock.release()
 
@@ -134,6 +133,6 @@ def disk_errors(output: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"No space left under {output}: free some and run the same command again.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise UserError(f"Cannot write under {output} ({error.strerror}): choose another --output.") from error
         raise

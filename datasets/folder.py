@@ -6,12 +6,13 @@ import hashlib
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from bench.api import Archive, Dataset, ImageFiles, RawData
 from bench.datasets._cut import cut_test
 from bench.datasets._imagefolder import class_folders, read_classes, read_splits
-from bench.errors import UserError, suggest
+from bench.errors import UserError
 
 TEST_FRACTION = 0.2
 
@@ -33,8 +34,11 @@ class Folder(Dataset):
 
     @property
     def key(self) -> str:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", self.path.name)
-        return f"folder-{name}-{hashlib.sha256(str(self.path).encode()).hexdigest()[:8]}"
+        return f"{self.label}-{hashlib.sha256(str(self.path).encode()).hexdigest()[:8]}"
+
+    @property
+    def label(self) -> str:
+        return "folder-" + re.sub(r"[^A-Za-z0-9_-]+", "-", self.path.name)
 
     @property
     def short_side(self) -> int:
@@ -53,8 +57,8 @@ class Folder(Dataset):
 
     def archives(self) -> Sequence[Archive]:
         parent = self.path.parent
-        near = suggest(self.path.name, class_folders(parent)) if parent.is_dir() else ""
-        raise UserError(f"There is no folder {self.path}.{near}")
+        near = get_close_matches(self.path.name, class_folders(parent), n=1) if parent.is_dir() else []
+        raise UserError(f"There is no folder {self.path}.{f' Did you mean {parent / near[0]}?' if near else ''}")
 
     def _cut(self) -> RawData:
         classes, files = read_classes(self.path)

@@ -43,6 +43,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.transform == "identity" and self.form != "match":
             raise UserError(f"transform=identity is the linear ablation of form=match; form={self.form} has none.")
+        if self.transform == "identity" and self.epsilon != Config.epsilon:
+            raise UserError("epsilon has no effect with transform=identity; leave it out.")
+        if self.level == "feature" and self.centre is not None:
+            raise UserError("centre has no effect at level=feature, where features are standardised; leave it out.")
         if self.w is None:
             object.__setattr__(self, "w", 3.0 if self.form == "maxmin" else 10.0)
         if self.centre is None:
@@ -85,7 +89,7 @@ def objective(za: Tensor, zb: Tensor, config: Config) -> tuple[Tensor, Terms]:
     return alignment + config.w * redundancy, {
         "alignment": alignment,
         "redundancy": redundancy,
-        **_diagnostics(rho.detach(), information.detach()),
+        **_diagnostics(rho.detach(), information.detach(), config.epsilon),
     }
 
 
@@ -121,11 +125,12 @@ def _off_diagonal_mean(matrix: Tensor) -> Tensor:
     return (matrix.sum() - matrix.diagonal().sum()) / (size * (size - 1))
 
 
-def _diagnostics(rho: Tensor, information: Tensor) -> Terms:
+def _diagnostics(rho: Tensor, information: Tensor, epsilon: float) -> Terms:
     positives = rho.diagonal()
     return {
         "positive_correlation": positives.mean(),
         "negative_correlation": _off_diagonal_mean(rho.abs()),
         "negative_positives": (positives < 0).to(rho.dtype).mean(),
         "positive_information": information.diagonal().mean(),
+        "saturated": (rho.square() > 1 - epsilon).to(rho.dtype).mean(),
     }

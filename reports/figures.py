@@ -113,18 +113,18 @@ def accuracy(comparison: Comparison) -> Figure | None:
 def learning_curves(comparison: Comparison, curves: pd.DataFrame) -> Figure | None:
     """kNN accuracy on validation images over epochs of completed runs; the random encoder, untrained, as a level.
 
-    None where it was never measured.
+    None where it was measured of no trained encoder.
     """
     import seaborn
     from matplotlib.ticker import MaxNLocator
 
     data = _curve(comparison, curves, "knn_validation", ("completed",))
+    untrained = data[data["label"].isin([row.label for row in comparison.rows if row.method == "random"])]
+    data = data.drop(untrained.index)
     if data.empty:
         return None
     figure, (axes,) = _figure(1, width=7.4, height=3.6)
     looks = styles(comparison.rows)
-    untrained = data[data["label"].isin([row.label for row in comparison.rows if row.method == "random"])]
-    data = data.drop(untrained.index)
     order = [row.label for row in comparison.rows if row.label in set(data["label"])]
     seaborn.lineplot(
         data.assign(percent=100 * data["knn_validation"]),

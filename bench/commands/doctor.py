@@ -7,7 +7,6 @@ import importlib.metadata
 import importlib.util
 import shutil
 import sys
-from pathlib import Path
 
 HELP = "Check this machine and the installed packages."
 EXAMPLES = """examples:
@@ -28,9 +27,7 @@ PACKAGES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", type=Path, default=Path("."), metavar="DIR", help="folder whose free space is shown"
-    )
+    """It has none."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -53,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
     print(f"solo-learn     {solo}")
     print(f"pdflatex       {shutil.which('pdflatex') or 'not found (only needed to compile the LaTeX tables)'}")
-    print(f"free disk      {shutil.disk_usage(arguments.output).free / 2**30:.0f} GiB")
+    print(f"free disk      {shutil.disk_usage('.').free / 2**30:.0f} GiB")
     for problem in problems:
         print(f"PROBLEM: {problem}")
     print("Ready." if not problems else "Not ready.")

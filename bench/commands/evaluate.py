@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from bench.external import evaluate_encoder
     from bench.files import write_json
+    from bench.store import disk_errors
 
     scores = evaluate_encoder(
         encoder=arguments.encoder,
@@ -55,7 +56,8 @@ def main(arguments: argparse.Namespace) -> int:
     for name in ("linear", "knn"):
         print(f"{name:<8} {100 * scores[name]:5.1f} % (validation {100 * scores[f'{name}_validation']:.1f} %)")
     if arguments.save is not None:
-        write_json(arguments.save, {"encoder": arguments.encoder, "dataset": arguments.dataset, "scores": scores})
+        with disk_errors(arguments.save.parent):
+            write_json(arguments.save, {"encoder": arguments.encoder, "dataset": arguments.dataset, "scores": scores})
         print(f"Saved: {arguments.save}")
     else:
         print(json.dumps(scores))

@@ -67,18 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from bench import discover, local
     from bench.hardware import cores, resolve_device
-    from bench.plan import Request, known_presets, parse_seeds, plan
+    from bench.plan import Request, known_preset, parse_seeds, plan
     from bench.store import RunFolder
 
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs {arguments.jobs}: at least one run must go on at a time.")
-    if arguments.checkpoint_seconds < 0:
-        raise UserError("--checkpoint-seconds cannot be negative.")
+    if not 0 <= arguments.checkpoint_seconds < float("inf"):
+        raise UserError("--checkpoint-seconds must be a number that is not negative.")
     methods = comma_separated("--methods", arguments.methods)
     if methods == ["all"]:
         methods = discover.names("methods")
     device = resolve_device(arguments.device)
-    preset = known_presets(arguments.preset or ("standard" if device.type == "cuda" else "quick"))
+    preset = known_preset(arguments.preset or ("standard" if device.type == "cuda" else "quick"))
     request = Request(
         methods=methods,
         datasets=comma_separated("--dataset", arguments.dataset),

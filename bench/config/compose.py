@@ -54,7 +54,7 @@ def compose_protocol(
     """
     store = ConfigStore.instance()
     fields = {field.name: field.default for field in dataclasses.fields(method_config)}
-    store.store(group="method", name="current", node={name: _plain(value) for name, value in fields.items()})
+    store.store(group="method", name="current", node=fields)
     store.store(group="augment", name="standard", node=dataclasses.asdict(Augmentation()))
     base = [f"preset={preset}", "+method=current", "+augment=standard"]
     with initialize_config_module("bench.config", version_base="1.3"):
@@ -65,9 +65,9 @@ def compose_protocol(
             _check_key(word, method, known)
         try:
             composed = compose("config", base + words)
+            values = OmegaConf.to_container(composed, resolve=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"Cannot apply {' '.join(words)}: {str(error).splitlines()[0]}") from error
-    values = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
@@ -85,9 +85,11 @@ def _first_key(word: str) -> str:
 
 def _check_key(word: str, method: str, known: set[str]) -> None:
     key = _parse(word).key_or_group
-    inner = {leaf.rpartition(".")[0] for leaf in known}
-    if key in known or (key in inner and key != "method"):
+    if key in known:
         return
+    inside = sorted(leaf for leaf in known if leaf.startswith(f"{key}."))
+    if inside:
+        raise UserError(f"{key} has settings of its own; set one of them, e.g. {inside[0]}=...")
     shown = key.replace("method.", f"{method}.", 1)
     names = {leaf.replace("method.", f"{method}.", 1) for leaf in known}
     raise UserError(f"Unknown setting '{shown}'.{suggest(shown, names)}")
@@ -97,9 +99,3 @@ def _leaves(node: Any, path: str = "") -> set[str]:
     if not isinstance(node, dict) or (path and not node):
         return {path}
     return set().union(*(_leaves(value, f"{path}.{key}" if path else str(key)) for key, value in node.items()))
-
-
-def _plain(value: Any) -> Any:
-    if value is dataclasses.MISSING:
-        raise TypeError("every hyperparameter of a method needs a plain default")
-    return value

@@ -52,6 +52,16 @@ class SeedAxes:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """Fills epochs and image_size where they are null; what follows from it is in the id, not the budget."""
+
+    images: Annotated[int, Range(minimum=1)] | None
+    """Pictures seen in pretraining, over all epochs."""
+    largest_image: Annotated[int, Range(minimum=8)] | None
+    """Pixels; cap on the dataset's own image size."""
+
+
+@dataclass(frozen=True)
 class Protocol:
     backbone: Backbone
     projector: Projector

@@ -55,7 +55,16 @@ def call(tmp_path, capsys, monkeypatch):
         ([*DIGITS, "--device", "cpux"], "--device cpux"),
         ([*DIGITS, "optimizer.lr=fast"], "optimizer.lr must be a number, not 'fast'"),
         ([*DIGITS, "optimizer.lrr=0.1"], "Did you mean 'optimizer.lr'?"),
-        ([*DIGITS, "optimizer=0.1"], "optimizer"),
+        ([*DIGITS, "optimizer=0.1"], "set one of them, e.g. optimizer.lr=..."),
+        ([*DIGITS, "augment=null"], "augment has settings of its own"),
+        ([*DIGITS, "epochs='${nowhere}'"], "nowhere"),
+        ([*DIGITS, "budget.largest_image=abc"], "budget.largest_image must be a whole number"),
+        ([*DIGITS, "--preset", "standard", "budget.images=10"], "set epochs"),
+        ([*DIGITS, "seeds.init=0", "seeds.order=0", "seeds.views=0", "seeds.probe=0"], "give --seeds 1"),
+        ([*DIGITS, "--checkpoint-seconds", "nan"], "--checkpoint-seconds"),
+        ([*DIGITS, "smi.level=feature", "smi.centre=none"], "centre has no effect"),
+        ([*DIGITS, "smi.transform=identity", "smi.epsilon=0.1"], "epsilon has no effect"),
+        (["evaluate", "--encoder", "a.pth", "--dataset", "digits", "--width", "0"], "--width must be at least 1"),
         ([*DIGITS, "augment.flip=2"], "augment.flip must be at least 0 and at most 1"),
         ([*DIGITS, "augment.blur=[0.5]"], "augment.blur"),
         ([*DIGITS, "accumulate=200"], "fewer than two images"),
@@ -145,10 +154,56 @@ def test_pickled_objects_are_refused_not_run(call, tmp_path):
     torch.save({"state_dict": Bomb()}, tmp_path / "bomb.pth")
     code, _, err = call("evaluate", "--encoder", tmp_path / "bomb.pth", "--dataset", "digits", "--backbone", "slim")
     assert code == 2
-    assert "holds more than weights" in err
+    assert "not a file of weights alone" in err
 
 
 def test_the_doctor_finds_this_environment_fit(call):
     code, out, _ = call("doctor")
     assert code == 0
     assert "Ready." in out
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from bench.api import Method
+class Broken(Method):
+    citation = "a " + "test"
+    {config}
+    def loss(self, views, indices, labels):
+        return views[0].mean(), {{}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = (", "cannot be imported: SyntaxError"),
+        ("x = 1", "exactly one public subclass"),
+        (PLUGIN.format(config=""), "needs a dataclass Config"),
+        (PLUGIN.format(config="Config = int"), "needs a dataclass Config"),
+        (
+            PLUGIN.format(config="Config = dataclass(type('Config', (), {'__annotations__': {'w': float}}))"),
+            "'w' needs",
+        ),
+    ],
+)
+def test_a_method_file_that_is_no_method_is_one_line(call, tmp_path, text, message):
+    (tmp_path / "broken.py").write_text(text)
+    code, _, err = call("run", "--dataset", "digits", "--methods", "file:broken.py")
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_classes_too_small_for_a_validation_part_are_refused(call, tmp_path):
+    from PIL import Image
+
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pictures" / part / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32), (name == "cat" and "red") or "blue").save(
+                tmp_path / f"pictures/{part}/{name}/1.png"
+            )
+    code, _, err = call("run", "--dataset", f"folder:{tmp_path / 'pictures'}", "--methods", "smi", "--batch-size", 2)
+    assert code == 2
+    assert "no class with two labelled training images" in err

@@ -236,3 +236,44 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path):
         )
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+NOISY = '''"""Noisy: draws from torch's global generator, and its statistics break in mid-training when told to."""
+from dataclasses import dataclass
+import torch
+from bench.api import Method
+
+@dataclass(frozen=True)
+class Config:
+    breaks: bool = False
+
+class Noisy(Method):
+    citation = "a test"
+    Config = Config
+
+    def loss(self, views, indices, labels):
+        if self.config.breaks:
+            self.encoder.bn1.running_mean.fill_(float("nan"))
+        za, zb = (self.encoder(view).float() for view in views)
+        return (torch.nn.functional.dropout(za) - zb).square().mean(), {}
+'''
+
+
+def test_a_methods_own_randomness_follows_the_seed_and_not_the_process(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    alone, after = tmp_path / "alone", tmp_path / "after"
+    assert call(alone, methods=f"file:{tmp_path / 'noisy.py'}").returncode == 0
+    assert call(after, "--jobs", "1", methods=f"smi,file:{tmp_path / 'noisy.py'}").returncode == 0
+    (expected,) = run_folders(alone).values()
+    actual = next(path for key, path in run_folders(after).items() if "noisy" in key)
+    assert outcome(actual) == outcome(expected)
+
+
+def test_statistics_that_break_end_their_run_as_diverged_and_nothing_else(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    output = tmp_path / "o"
+    done = call(output, "noisy.breaks=true", "--jobs", "1", methods=f"file:{tmp_path / 'noisy.py'},random")
+    assert done.returncode == 0, done.stderr
+    results = {key.split("/")[1]: path / "result.json" for key, path in run_folders(output).items()}
+    statuses = {name: json.loads(path.read_text())["status"] for name, path in results.items()}
+    assert statuses == {"noisy": "diverged", "random": "completed"}

@@ -35,7 +35,14 @@ CANONICAL = {
     "world_size": 1,
     "seed": 3,
 }
-NAMES_ONLY = {("dataset", "name"), ("dataset", "key"), ("dataset", "classes"), ("method", "name"), ("method", "title")}
+NAMES_ONLY = {
+    ("dataset", "name"),
+    ("dataset", "key"),
+    ("dataset", "classes"),
+    ("method", "name"),
+    ("method", "title"),
+    ("evaluate", "curve_points"),
+}
 CHANGES = {"name": {"slim": "resnet18", "adamw": "sgd"}, "precision": {"float32": "bfloat16"}}
 
 
