@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.api import Context, Method, Range, Terms
-from bench.methods._heads import projector
+from bench.api import Range, Terms
+from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32, standardise
 
 
@@ -45,20 +43,11 @@ def objective(
     return scale * (invariance + lambda_ * redundancy), terms
 
 
-class BarlowTwins(Method):
-    """Both views through the encoder and one projector; no stop-gradient, no momentum."""
+class BarlowTwins(JointEmbedding):
+    """Barlow Twins on a projector without normalisation of its output (official code)."""
 
     citation = "Zbontar, Jing, Misra, LeCun, Deny (2021), Barlow Twins, arXiv:2103.03230"
     Config = Config
 
-    def __init__(self, encoder: nn.Module, context: Context) -> None:
-        super().__init__(encoder, context)
-        self.projector = projector(context)
-
-    def embed(self, features: Tensor) -> Tensor:
-        return self.projector(features)
-
-    def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
-        za, zb = (self.embed(self.encoder(view)) for view in views)
-        with torch.autocast(za.device.type, enabled=False):
-            return objective(za, zb, self.config.lambda_, self.config.scale)
+    def objective(self, za: Tensor, zb: Tensor) -> tuple[Tensor, Terms]:
+        return objective(za, zb, self.config.lambda_, self.config.scale)

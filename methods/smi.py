@@ -8,17 +8,16 @@ is the paper's cannot be decided; all of them are offered. The matrix is per dev
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.api import Context, Method, Range, Terms
+from bench.api import Range, Terms
 from bench.errors import UserError
-from bench.methods._heads import projector
+from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32, standardise
 
 
@@ -93,23 +92,14 @@ def objective(za: Tensor, zb: Tensor, config: Config) -> tuple[Tensor, Terms]:
     }
 
 
-class SMI(Method):
-    """Both views through the encoder and Barlow Twins' projector; no stop-gradient, momentum, queue or gather."""
+class SMI(JointEmbedding):
+    """SMI on Barlow Twins' projector, so that the objective is what differs."""
 
     citation = "Mishra, Ballester, Karatzas (2026), Semantic Mutual Information, arXiv:2606.08332 (reconstructed)"
     Config = Config
 
-    def __init__(self, encoder: nn.Module, context: Context) -> None:
-        super().__init__(encoder, context)
-        self.projector = projector(context)
-
-    def embed(self, features: Tensor) -> Tensor:
-        return self.projector(features)
-
-    def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
-        za, zb = (self.embed(self.encoder(view)) for view in views)
-        with torch.autocast(za.device.type, enabled=False):
-            return objective(za, zb, self.config)
+    def objective(self, za: Tensor, zb: Tensor) -> tuple[Tensor, Terms]:
+        return objective(za, zb, self.config)
 
 
 def _unit_rows(z: Tensor, centre: str) -> Tensor:
