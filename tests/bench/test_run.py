@@ -76,6 +76,23 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_was(tmp_path):
     assert not (actual / "checkpoint.pt").exists()
 
 
+@pytest.mark.soak
+def test_an_experiment_killed_at_fifty_random_moments_ends_as_if_it_never_was(tmp_path):
+    plan = {"methods": "smi,barlow", "seeds": "2", "epochs": "60"}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(whole, "--jobs", "2", **plan).returncode == 0
+    moments = np.random.default_rng(0).uniform(1, 9, 50)
+    for moment in moments:
+        words = command(broken, "--jobs", "2", "--checkpoint-seconds", "0", **plan)
+        process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert call(broken, "--jobs", "2", **plan).returncode == 0
+    expected = {key: outcome(path) for key, path in run_folders(whole).items()}
+    assert {key: outcome(path) for key, path in run_folders(broken).items()} == expected
+
+
 def test_workers_end_when_the_command_is_killed(tmp_path):
     process = subprocess.Popen(command(tmp_path / "o", epochs="500"), cwd=ROOT, start_new_session=True)
     deadline = time.monotonic() + 60
