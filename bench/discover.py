@@ -30,6 +30,8 @@ class Description:
     name: str
     title: str
     citation: str
+    licence: str
+    """Of a dataset; empty for a method."""
     defaults: dict[str, str]
 
 
@@ -48,12 +50,12 @@ def describe(kind: Kind, name: str) -> Description:
     tree = ast.parse(source_path(kind, name).read_text(encoding="utf-8"))
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     assigned = [item for node in classes.values() for item in node.body if isinstance(item, ast.Assign | ast.AnnAssign)]
-    citation = next((_text(item.value) for item in assigned if _target(item) == "citation" and item.value), "")
+    texts = {_target(item): _text(item.value) for item in assigned if item.value is not None}
     fields = classes["Config"].body if "Config" in classes else []
     defaults = {
         _target(item): ast.unparse(item.value) for item in fields if isinstance(item, ast.AnnAssign) and item.value
     }
-    return Description(name, _title(tree), citation, defaults)
+    return Description(name, _title(tree), texts.get("citation", ""), texts.get("licence", ""), defaults)
 
 
 def load(kind: Kind, name: str) -> type[Any]:

@@ -19,7 +19,6 @@ SHORT_SIDES = {"160": 160, "320": 320, "full": 384}
 class FastAiDataset(Dataset):
     """Folders `<stem>[-160|-320]/{train,val}/<wnid>/`; the argument chooses the size, '' means 160."""
 
-    licence = "non-commercial research (ImageNet terms)"
     defaults: ClassVar = {"image_size": 128}
     name: ClassVar[str]
     stem: ClassVar[str]

@@ -11,6 +11,7 @@ class Imagenette(FastAiDataset):
     """Version 2 (70 % train, 30 % val) as fast.ai publishes it."""
 
     citation = "Howard (2019), Imagenette, https://github.com/fastai/imagenette"
+    licence = "non-commercial research (ImageNet terms)"
     name = "imagenette"
     stem = "imagenette2"
     wnids: ClassVar = {

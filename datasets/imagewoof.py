@@ -11,6 +11,7 @@ class Imagewoof(FastAiDataset):
     """Version 2 (70 % train, 30 % val) as fast.ai publishes it."""
 
     citation = "Howard (2019), Imagewoof, https://github.com/fastai/imagenette"
+    licence = "non-commercial research (ImageNet terms)"
     name = "imagewoof"
     stem = "imagewoof2"
     wnids: ClassVar = {

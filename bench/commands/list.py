@@ -30,6 +30,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"{name:<12} {description.title}")
         if description.citation:
             print(f"{'':<12} {description.citation}")
+        if description.licence:
+            print(f"{'':<12} Licence: {description.licence}")
         for field, default in description.defaults.items():
             print(f"{'':<12}   {name}.{field}={default}")
     return 0

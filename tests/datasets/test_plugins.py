@@ -93,6 +93,7 @@ def test_contract(name: str, lay_out: Callable[[str], str], tmp_path: Path) -> N
     assert dataset.citation
     assert dataset.licence
     assert discover.describe("datasets", name).title
+    assert discover.describe("datasets", name).licence == dataset.licence
     assert dataset.defaults.get("image_size", 16) >= 16
     raw = dataset.find(tmp_path)
     assert raw is not None
