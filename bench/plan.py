@@ -54,7 +54,7 @@ def plan(request: Request, device: torch.device) -> list[RunSpec]:
         raise UserError(
             "With all of seeds.init, order, views and probe fixed every seed is the same run: give --seeds 1."
         )
-    return [dataclasses.replace(spec, seed=seed) for seed in request.seeds for spec in per_seed]
+    return [spec.with_seed(seed) for seed in request.seeds for spec in per_seed]
 
 
 def open_dataset(name: str) -> Dataset:

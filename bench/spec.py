@@ -84,6 +84,12 @@ class RunSpec:
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
+    def with_seed(self, seed: int) -> RunSpec:
+        """The same run at another seed; the digest, which no seed enters, is not computed again."""
+        other = dataclasses.replace(self, seed=seed)
+        other.__dict__["digest"] = self.digest
+        return other
+
     @property
     def id(self) -> str:
         """`<dataset>/<method>/<digest>/seed<k>`, safe as a relative path."""

@@ -76,6 +76,8 @@ def test_a_changed_leaf_is_another_run_unless_it_only_names_things(path):
 def test_seeds_share_the_digest_and_differ_in_the_id():
     first, second = RunSpec.from_canonical(CANONICAL), changed(("seed",))
     assert first.digest == second.digest
+    assert first.with_seed(4) == second
+    assert first.with_seed(4).id == second.id
     assert first.id == f"imagewoof-160/smi/{first.digest}/seed3"
     assert second.id == f"imagewoof-160/smi/{first.digest}/seed4"
 
