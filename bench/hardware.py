@@ -73,7 +73,6 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "device": device.type,
         "threads": threads,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "command": " ".join(sys.argv),
     }
 
 
