@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,8 @@ def write_report(outputs: Sequence[Path], destination: Path, reference: str | No
     comparisons, _ = compare(runs, reference)
     measured, problems = curves(runs)
     tables = {comparison.name: results_table(comparison) for comparison in comparisons}
-    paths = [_write(destination / "results.csv", runs.to_csv(index=False))]
+    portable = runs.assign(folder=[os.path.relpath(folder, destination) for folder in runs["folder"]])
+    paths = [_write(destination / "results.csv", portable.to_csv(index=False))]
     drawn = {}
     for comparison in comparisons:
         for suffix, content in _forms(tables[comparison.name]).items():
