@@ -22,6 +22,9 @@ from bench.hardware import resolve_precision
 from bench.spec import DatasetEntry, MethodEntry, RunSpec
 
 
+MOST_SEEDS = 10_000
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked for, as on the command line; `words` are the `key=value` settings."""
@@ -71,8 +74,8 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         raise UserError(f"--seeds {text}: give a number of seeds (5) or a list (0,3,7).") from None
     if "," not in text:
-        if numbers[0] < 1:
-            raise UserError(f"--seeds {text}: at least one seed is needed.")
+        if not 1 <= numbers[0] <= MOST_SEEDS:
+            raise UserError(f"--seeds {text}: at least one and at most {MOST_SEEDS} seeds.")
         return list(range(numbers[0]))
     if min(numbers) < 0 or len(set(numbers)) != len(numbers):
         raise UserError(f"--seeds {text}: seeds must be different and not negative.")

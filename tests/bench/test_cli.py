@@ -41,7 +41,7 @@ def call(tmp_path, capsys, monkeypatch):
         (["run", "--dataset", "imagewoof:170", "--methods", "smi"], "Did you mean '160'?"),
         (["run", "--dataset", "folder:nowhere", "--methods", "smi"], "nowhere"),
         ([*DIGITS, "--preset", "quik"], "Did you mean 'quick'?"),
-        ([*DIGITS, "--seeds", "0"], "at least one seed"),
+        ([*DIGITS, "--seeds", "0"], "at least one and at most"),
         ([*DIGITS, "--seeds", "1,1"], "different"),
         ([*DIGITS, "--seeds", "-1,2"], "--seeds"),
         ([*DIGITS, "--seeds", "three"], "give a number of seeds (5) or a list (0,3,7)"),

@@ -75,6 +75,12 @@ def test_a_list_of_seeds_is_taken_as_it_is(seeds):
     assert parse_seeds(",".join(map(str, seeds))) == seeds
 
 
+@pytest.mark.parametrize("text", ["0", "-3", "99999999999"])
+def test_a_number_of_seeds_out_of_range_is_refused(text):
+    with pytest.raises(UserError, match="at least one and at most"):
+        parse_seeds(text)
+
+
 @given(st.text())
 def test_anything_else_is_refused_in_words(text):
     try:
