@@ -21,7 +21,6 @@ from bench.errors import UserError, suggest
 from bench.hardware import resolve_precision
 from bench.spec import DatasetEntry, MethodEntry, RunSpec
 
-
 MOST_SEEDS = 10_000
 
 
@@ -68,11 +67,11 @@ def open_dataset(name: str) -> Dataset:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`5` means seeds 0 to 4; `0,3,7` means these. Raises UserError for anything else."""
+    """`5` means seeds 0 to 4; `0,3,7` means these, `7,` that one. Raises UserError for anything else."""
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError:
-        raise UserError(f"--seeds {text}: give a number of seeds (5) or a list (0,3,7).") from None
+        raise UserError(f"--seeds {text}: give a number of seeds (5) or a list (0,3,7; one seed is 7,).") from None
     if "," not in text:
         if not 1 <= numbers[0] <= MOST_SEEDS:
             raise UserError(f"--seeds {text}: at least one and at most {MOST_SEEDS} seeds.")

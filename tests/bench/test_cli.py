@@ -44,7 +44,7 @@ def call(tmp_path, capsys, monkeypatch):
         ([*DIGITS, "--seeds", "0"], "at least one and at most"),
         ([*DIGITS, "--seeds", "1,1"], "different"),
         ([*DIGITS, "--seeds", "-1,2"], "--seeds"),
-        ([*DIGITS, "--seeds", "three"], "give a number of seeds (5) or a list (0,3,7)"),
+        ([*DIGITS, "--seeds", "three"], "give a number of seeds (5) or a list (0,3,7;"),
         ([*DIGITS, "--epochs", "0"], "epochs must be at least 1"),
         ([*DIGITS, "--epochs", "few"], "epochs must be a whole number, not 'few'"),
         ([*DIGITS, "--batch-size", "1"], "batch_size must be at least 2"),

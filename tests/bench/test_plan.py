@@ -75,6 +75,10 @@ def test_a_list_of_seeds_is_taken_as_it_is(seeds):
     assert parse_seeds(",".join(map(str, seeds))) == seeds
 
 
+def test_one_seed_can_be_named():
+    assert parse_seeds("7,") == [7]
+
+
 @pytest.mark.parametrize("text", ["0", "-3", "99999999999"])
 def test_a_number_of_seeds_out_of_range_is_refused(text):
     with pytest.raises(UserError, match="at least one and at most"):
