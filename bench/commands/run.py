@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         default="3",
         metavar="N|A,B",
-        help="how many (5 means 0 to 4) or which (0,3,7; one alone: 7,); default 3",
+        help="how many (5 means 0 to 4) or which (0,3,7; one: 7,); default 3",
     )
     parser.add_argument("--preset", help="quick, standard or paper; default: standard with a GPU, quick without")
     parser.add_argument("--epochs", metavar="N", help="passes over the training images")
