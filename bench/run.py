@@ -112,12 +112,14 @@ def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
 
 
 def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
-    """Scores and geometry of the final encoder; per-picture test predictions go to predictions.npz."""
+    """Scores and geometry of the final encoder; test predictions and labels, by picture, go to predictions.npz."""
     protocol, encoder = spec.protocol, trainer.method.encoder
     parts = labelled_features(encoder, data, protocol.image_size, protocol.precision)
     wanted = protocol.evaluate
     evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
-    folder.write_binary(folder.predictions, lambda path: _save_arrays(path, evaluation.predictions))
+    labels = parts.test.labels.cpu().numpy().astype(evaluation.predictions["linear"].dtype)
+    arrays = {**evaluation.predictions, "labels": labels}
+    folder.write_binary(folder.predictions, lambda path: _save_arrays(path, arrays))
     shape = _geometry(spec, data, trainer)
     supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
     collapsed = trainer.method.trains and not supervised
