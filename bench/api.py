@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -41,6 +41,19 @@ class Range:
         return " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
 
 
+@dataclass(frozen=True)
+class Search:
+    """Where `bench tune` looks for a field's value: `w: Annotated[float, Range(minimum=0), Search(1, 100)] = 10.0`.
+
+    `scale` says in which variable the trials are spread evenly: the value's logarithm, the value itself, or for a
+    momentum m the logarithm of 1 - m.
+    """
+
+    low: float
+    high: float
+    scale: Literal["log", "linear", "momentum"] = "log"
+
+
 Terms = dict[str, Tensor]
 """Named scalars on the device: the parts of a loss and its diagnostics, averaged per epoch into metrics.csv."""
 
@@ -67,6 +80,9 @@ class Context:
     """Number of classes; only a method with `needs_labels` may use it."""
     total_steps: int
     """Optimiser steps in the whole run."""
+    steps_per_epoch: int
+    batch_size: int
+    """Images in one call of `loss`, over all processes."""
 
 
 class Method(nn.Module, ABC):
@@ -84,6 +100,12 @@ class Method(nn.Module, ABC):
     needs_labels: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     """False for an untrained reference: no optimiser step is taken."""
+    multi_crop: ClassVar[bool] = False
+    """Whether `loss` takes more than two views; the first two are the large ones."""
+    constant_rate: ClassVar[tuple[str, ...]] = ()
+    """Names of submodules whose learning rate stays at its peak instead of following the schedule."""
+    requires: ClassVar[str] = ""
+    """Command that installs what the method needs beyond this project's own dependencies."""
     Config: ClassVar[type]
     """Frozen dataclass of hyperparameters (numbers, text, Literal choices, None), each with default and source."""
 
@@ -92,9 +114,17 @@ class Method(nn.Module, ABC):
         self.encoder = encoder
         self.config = context.config
 
+    @classmethod
+    def check(cls, context: Context) -> None:
+        """Raise UserError, before anything runs, for a configuration that cannot work in this run."""
+
     @abstractmethod
     def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
-        """Scalar loss and its terms for views (B, 3, S, S) of the images `indices` (B,); `labels` (B,) if needed."""
+        """Scalar loss and its terms for views (B, 3, S, S) of the images `indices` (B,); `labels` (B,) if needed.
+
+        With N processes each calls it with its share of the batch, B / N images in order of rank. The mean over
+        processes of the loss, and of its gradient, is then that of one process with the whole batch.
+        """
 
     def forward(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
         return self.loss(views, indices, labels)
@@ -105,6 +135,10 @@ class Method(nn.Module, ABC):
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with progress in (0, 1]: EMA targets, queues, schedules."""
+
+    def resolved(self) -> dict[str, float]:
+        """Hyperparameters that follow from the run rather than from the configuration; recorded in result.json."""
+        return {}
 
 
 @dataclass(frozen=True)

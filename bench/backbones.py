@@ -72,6 +72,12 @@ class ResNet(nn.Module):
         return self.avgpool(self.feature_map(images)).flatten(1)
 
 
+def feature_dim(name: str, width: int | None) -> int:
+    """Output width of the network `name` with `width` channels in its first stage (None: its own)."""
+    layout = LAYOUTS[name]
+    return (width or layout.width) * 2 ** (len(layout.stages) - 1) * layout.block.expansion
+
+
 def build(name: str, width: int | None, image_size: int, seed: int) -> ResNet:
     """Encoder with weights drawn from its own generator, so that every method starts from the same one at one seed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -60,17 +60,29 @@ class LARS(Optimizer):
         return list(torch._foreach_mul(updates, list(factors.unbind())))
 
 
-def build(model: nn.Module, settings: schema.Optimizer, batch_size: int) -> Optimizer:
-    """The optimiser of `settings` over all parameters of `model`; see `peak_lr` for the rate it starts from."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+def build(
+    model: nn.Module, settings: schema.Optimizer, batch_size: int, constant_rate: Collection[str] = ()
+) -> Optimizer:
+    """The optimiser of `settings` over all trained parameters of `model`; see `peak_lr` for the rate it starts from.
+
+    Biases and normalisation (parameters of one dimension) get no weight decay and, in LARS, no scaling. Submodules
+    named in `constant_rate` form groups marked `constant`.
+    """
+    groups: list[dict[str, Any]] = []
+    for constant in (False, True):
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        chosen = [p for name, p in named if (name.partition(".")[0] in constant_rate) == constant]
+        matrices, vectors = [p for p in chosen if p.ndim > 1], [p for p in chosen if p.ndim <= 1]
+        groups.append({"params": matrices, "constant": constant})
+        groups.append({"params": vectors, "constant": constant, "weight_decay": 0.0})
+        if settings.name == "lars":
+            groups[-1]["adapt"] = False
+    groups = [group for group in groups if group["params"]]
     lr = peak_lr(settings, batch_size)
     if settings.name == "adamw":
         return AdamW(groups, lr=lr, weight_decay=settings.weight_decay, fused=True)
     if settings.name == "sgd":
         return SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
-    groups[1]["adapt"] = False
     return LARS(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
@@ -87,6 +99,7 @@ def learning_rate(peak: float, step: int, total_steps: int, warmup_fraction: flo
     return 0.5 * peak * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
 
 
-def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: Optimizer, rate: float, peak: float) -> None:
+    """Give every group `rate`, and those marked `constant` the `peak`."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = peak if group["constant"] else rate

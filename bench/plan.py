@@ -15,6 +15,7 @@ from bench.api import Dataset, Method
 from bench.config.check import build
 from bench.config.compose import compose_protocol, words_for
 from bench.config.schema import Budget, Protocol
+from bench.context import context_of
 from bench.data import cut_validation, native_image_size
 from bench.datasets._store import Store, prepare
 from bench.errors import UserError, suggest
@@ -91,11 +92,12 @@ def _resolve(
     device: torch.device,
 ) -> RunSpec:
     cls, short = classes[method], discover.short_name(method)
-    _refuse_idle_budget(request)
     words = words_for(request.words, short, [discover.short_name(other) for other in request.methods])
     defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
     values = compose_protocol(request.preset, defaults, short, cls.Config, words)
     config: Any = build(cls.Config, values.pop("method"), short)
+    if values["epochs"] is not None and any(word.startswith("budget.images=") for word in words):
+        raise UserError(f"budget.images has no effect where epochs={values['epochs']} is set: leave one of them out.")
     protocol = _protocol(values, dataset, store, device)
     entry = MethodEntry(
         name=f"file:{discover.source_path('methods', method)}" if method.startswith("file:") else method,
@@ -105,7 +107,9 @@ def _resolve(
         config=dataclasses.asdict(config),
     )
     data = DatasetEntry(name, dataset.label, store.fingerprint, len(store.classes))
-    return RunSpec(data, entry, protocol, seed=request.seeds[0])
+    spec = RunSpec(data, entry, protocol, seed=request.seeds[0])
+    cls.check(context_of(spec, cls, _training_images(store)))
+    return spec
 
 
 def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: torch.device) -> Protocol:
@@ -132,11 +136,6 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
             "a part, which objectives and batch normalisation need."
         )
     return protocol
-
-
-def _refuse_idle_budget(request: Request) -> None:
-    if any(word.startswith("budget.images=") for word in request.words) and request.preset != "quick":
-        raise UserError(f"budget.images has no effect in preset {request.preset}, which sets epochs: set epochs.")
 
 
 def _training_images(store: Store) -> int:

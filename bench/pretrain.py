@@ -13,7 +13,7 @@ from torch import Tensor
 from bench import backbones, discover, optim
 from bench.api import Context, Method
 from bench.augment import pipeline
-from bench.config.check import build
+from bench.context import context_of
 from bench.data import Data
 from bench.errors import UserError
 from bench.hardware import peak_memory_mib
@@ -41,10 +41,11 @@ class Trainer:
     def __init__(self, spec: RunSpec, data: Data, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
         protocol = spec.protocol
-        self.steps_per_epoch = len(data.train) // protocol.batch_size
-        self.total_steps = self.steps_per_epoch * (protocol.epochs if method_class(spec).trains else 1)
-        self.method = build_method(spec, self.total_steps).to(device).to(memory_format=torch.channels_last)
-        self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size)
+        context = context_of(spec, method_class(spec), len(data.train))
+        self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
+        method = build_method(spec, context)
+        self.method = method.to(device).to(memory_format=torch.channels_last)
+        self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self._order: tuple[int, Tensor] | None = None
@@ -111,13 +112,9 @@ class Trainer:
         epoch, batch = divmod(progress.step, self.steps_per_epoch)
         # What a method draws itself (dropout, noise) must not depend on what this process ran before.
         torch.manual_seed(derive(self.spec.axis_seed("views"), "method", progress.step))
-        rate = optim.learning_rate(
-            optim.peak_lr(protocol.optimizer, protocol.batch_size),
-            progress.step,
-            self.total_steps,
-            protocol.optimizer.warmup_fraction,
-        )
-        optim.set_learning_rate(self.optimizer, rate)
+        peak = optim.peak_lr(protocol.optimizer, protocol.batch_size)
+        rate = optim.learning_rate(peak, progress.step, self.total_steps, protocol.optimizer.warmup_fraction)
+        optim.set_learning_rate(self.optimizer, rate, peak)
         rows = self._epoch_order(epoch)[batch * protocol.batch_size : (batch + 1) * protocol.batch_size]
         parts = rows.tensor_split(protocol.accumulate)
         parameters = self._draw(rows, epoch, batch)
@@ -206,20 +203,11 @@ def method_class(spec: RunSpec) -> type[Method]:
     return discover.load("methods", spec.method.name)
 
 
-def build_method(spec: RunSpec, total_steps: int) -> Method:
-    """The method with its encoder and heads, each initialised from its own stream of the `init` axis."""
-    protocol, cls = spec.protocol, method_class(spec)
-    seed = spec.axis_seed("init")
-    encoder = backbones.build(
-        protocol.backbone.name, protocol.backbone.width, protocol.image_size, derive(seed, "encoder")
-    )
-    context = Context(
-        config=build(cls.Config, spec.method.config, spec.method.short_name),
-        feature_dim=encoder.feature_dim,
-        projector=protocol.projector,
-        num_classes=spec.dataset.classes,
-        total_steps=total_steps,
-    )
+def build_method(spec: RunSpec, context: Context) -> Method:
+    """The run's method, its encoder and its heads initialised from their own streams of the `init` axis."""
+    protocol, cls, seed = spec.protocol, method_class(spec), spec.axis_seed("init")
+    backbone = protocol.backbone
+    encoder = backbones.build(backbone.name, backbone.width, protocol.image_size, derive(seed, "encoder"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "heads"))
         return cls(encoder, context)

@@ -90,7 +90,8 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         outcome = {"status": "completed", "reason": None, **_evaluate(spec, data, trainer, folder)}
         encoder = serialise(_portable(trainer.method.encoder.state_dict()))
         folder.write_binary(folder.encoder, lambda path: path.write_bytes(encoder))
-    folder.write_result({**outcome, "id": spec.id, "cost": _cost(trainer, elapsed())})
+    resolved = trainer.method.resolved()
+    folder.write_result({**outcome, "id": spec.id, "resolved": resolved, "cost": _cost(trainer, elapsed())})
     folder.checkpoint.unlink(missing_ok=True)
     return str(outcome["status"])
 

@@ -9,12 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Context, Method, Terms
+from bench.methods._gather import gather
 from bench.methods._heads import projector
 from bench.methods._standardise import at_least_float32
 
 
 class JointEmbedding(Method):
-    """Both views through the encoder and the projector; no stop-gradient, no momentum. A subclass gives `objective`."""
+    """Both views through the encoder and the projector; no stop-gradient, no momentum. A subclass gives `objective`.
+
+    The objective sees the embeddings of the whole batch, gathered from all processes, unless `gathers` is False.
+    """
+
+    gathers = True
 
     def __init__(self, encoder: nn.Module, context: Context) -> None:
         super().__init__(encoder, context)
@@ -30,4 +36,4 @@ class JointEmbedding(Method):
     def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
         za, zb = (at_least_float32(self.embed(self.encoder(view))) for view in views)
         with torch.autocast(za.device.type, enabled=False):
-            return self.objective(za, zb)
+            return self.objective(*map(gather, (za, zb))) if self.gathers else self.objective(za, zb)

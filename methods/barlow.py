@@ -7,14 +7,14 @@ from typing import Annotated
 
 from torch import Tensor
 
-from bench.api import Range, Terms
+from bench.api import Range, Search, Terms
 from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32, standardise
 
 
 @dataclass(frozen=True)
 class Config:
-    lambda_: Annotated[float, Range(minimum=0)] = 0.0051
+    lambda_: Annotated[float, Range(minimum=0), Search(0.001, 0.3)] = 0.0051
     """Weight of the redundancy term; official code and paper, section 2.1."""
     scale: Annotated[float, Range(above=0)] = 1.0
     """Factor on the whole loss; official code 1 (with LARS), solo-learn 0.1 on CIFAR."""

@@ -2,7 +2,8 @@
 
 The paper's equation is not public. What is implemented is inferred from its abstract: entries f(rho_ij) of the
 pairwise correlations with f(rho) = -1/2 log(1 - rho^2), positives on the diagonal up, the rest down. Which form
-is the paper's cannot be decided; all of them are offered. The matrix is per device (no global synchronisation).
+is the paper's cannot be decided; all of them are offered. The matrix is per device, by the abstract's "without global
+synchronization": B is the batch of one process, unless `gather` is set.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.api import Range, Terms
+from bench.api import Context, Range, Search, Terms
 from bench.errors import UserError
+from bench.methods._gather import world_size
 from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32, standardise
 
@@ -33,11 +35,13 @@ class Config:
     """What is subtracted from embeddings before rows are normalised: each row's mean over its features (Pearson),
     nothing (cosine), or the batch statistics per feature; at sample level only. None: `batch` for fisher, else
     `feature`."""
-    w: Annotated[float, Range(minimum=0)] | None = None
+    w: Annotated[float, Range(minimum=0), Search(1, 100)] | None = None
     """Weight on the mean of the off-diagonal entries (lambda = w / (B - 1) on their sum per row).
     None: 3 for maxmin, else 10 (ours: a toy study on digits)."""
     epsilon: Annotated[float, Range(minimum=1e-3, maximum=0.5)] = 1e-2
     """Shrinks rho^2 by 1 - epsilon, so that f and its slope stay finite at |rho| = 1 (ours)."""
+    gather: bool = False
+    """With several processes, one matrix over the whole batch instead of one per process."""
 
     def __post_init__(self) -> None:
         if self.transform == "identity" and self.form != "match":
@@ -97,6 +101,17 @@ class SMI(JointEmbedding):
 
     citation = "Mishra, Ballester, Karatzas (2026), Semantic Mutual Information, arXiv:2606.08332 (reconstructed)"
     Config = Config
+
+    def __init__(self, encoder: nn.Module, context: Context) -> None:
+        super().__init__(encoder, context)
+        self.gathers = self.config.gather
+        self.matrix_size = context.batch_size if self.gathers else context.batch_size // world_size()
+        if self.config.level == "feature":
+            self.matrix_size = context.projector.output
+
+    def resolved(self) -> dict[str, float]:
+        """lambda, the weight on each off-diagonal entry that `w` on their mean amounts to."""
+        return {"lambda": self.config.w / (self.matrix_size - 1)}
 
     def objective(self, za: Tensor, zb: Tensor) -> tuple[Tensor, Terms]:
         return objective(za, zb, self.config)

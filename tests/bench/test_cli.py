@@ -59,7 +59,7 @@ def call(tmp_path, capsys, monkeypatch):
         ([*DIGITS, "augment=null"], "augment has settings of its own"),
         ([*DIGITS, "epochs='${nowhere}'"], "nowhere"),
         ([*DIGITS, "budget.largest_image=abc"], "budget.largest_image must be a whole number"),
-        ([*DIGITS, "--preset", "standard", "budget.images=10"], "set epochs"),
+        ([*DIGITS, "--preset", "standard", "budget.images=10"], "leave one of them out"),
         ([*DIGITS, "seeds.init=0", "seeds.order=0", "seeds.views=0", "seeds.probe=0"], "give --seeds 1"),
         ([*DIGITS, "--checkpoint-seconds", "nan"], "--checkpoint-seconds"),
         ([*DIGITS, "smi.level=feature", "smi.centre=none"], "centre has no effect"),

@@ -70,3 +70,13 @@ def test_warm_up_rises_linearly_and_the_rest_is_a_half_cosine():
 def test_a_run_of_one_step_and_a_run_of_warm_up_alone_have_a_rate():
     assert optim.learning_rate(1.0, 0, 1, 0.0) == 1.0
     assert optim.learning_rate(1.0, 9, 10, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("name", ["lars", "sgd", "adamw"])
+def test_constant_groups_keep_the_peak(name):
+    model = torch.nn.ModuleDict({"encoder": torch.nn.Linear(3, 2), "predictor": torch.nn.Linear(2, 2)})
+    optimizer = optim.build(model, schema.Optimizer(name, 0.1, 0.5, 0.9, 0.0), 256, constant_rate=("predictor",))
+    optim.set_learning_rate(optimizer, 0.01, peak=0.1)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert {rates[id(p)] for p in model["encoder"].parameters()} == {0.01}
+    assert {rates[id(p)] for p in model["predictor"].parameters()} == {0.1}

@@ -28,10 +28,18 @@ class Encoder(torch.nn.Module):
         return torch.tanh(self.linear(images.flatten(1)))
 
 
-def make(name, dtype=torch.float32):
+def make(name, dtype=torch.float32, **config):
     cls = discover.load("methods", name)
     torch.manual_seed(0)
-    context = Context(cls.Config(), Encoder.feature_dim, Projector(8, 5, 3), CLASSES, total_steps=10)
+    context = Context(
+        config=cls.Config(**config),
+        feature_dim=Encoder.feature_dim,
+        projector=Projector(8, 5, 3),
+        num_classes=CLASSES,
+        total_steps=10,
+        steps_per_epoch=5,
+        batch_size=BATCH,
+    )
     return cls(Encoder(), context).to(dtype)
 
 

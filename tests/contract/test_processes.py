@@ -1,0 +1,43 @@
+"""Two processes of half a batch train exactly as one process of the whole batch, for every registered method."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import discover
+
+SCRIPT, ROOT = Path(__file__).parent / "trajectory.py", Path(__file__).parents[2]
+NAMES = discover.names("methods")
+
+
+@pytest.fixture(scope="module")
+def trajectories(tmp_path_factory):
+    """Of one process, and of each of two."""
+    folder = tmp_path_factory.mktemp("processes")
+
+    def start(rank, processes):
+        result = folder / f"{processes}-{rank}.pt"
+        arguments = [str(rank), str(processes), str(folder / "rendezvous"), str(result), *NAMES]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], env=environment), result
+
+    started = [start(0, 1), start(0, 2), start(1, 2)]
+    assert [process.wait(timeout=300) for process, _ in started] == [0, 0, 0]
+    return [torch.load(result, weights_only=True) for _, result in started]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_processes_are_one(name, trajectories):
+    one, first, second = (results[name] for results in trajectories)
+    for whole, a, b in zip(one["losses"], first["losses"], second["losses"], strict=True):
+        assert torch.isclose(whole, (a + b) / 2, rtol=1e-9)
+    for whole, a, b in zip(one["gradients"], first["gradients"], second["gradients"], strict=True):
+        halves = torch.cat([a, b]) / 2
+        assert torch.allclose(whole, halves, rtol=1e-7, atol=1e-9 * float(whole.abs().max()))
+    for key, value in one["state"].items():
+        for other in (first, second):
+            assert torch.allclose(value, other["state"][key], rtol=1e-7, atol=1e-12), key
