@@ -5,6 +5,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from bench import discover
 from bench.api import Context, Method, Projector
@@ -109,24 +110,44 @@ def test_degenerate_batches_stay_finite(name, case, dtype):
         assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
 
 
+class FixedTargets(TorchFunctionMode):
+    """Repeats what `detach` gave the first time: a stop-gradient's target must stand still in a finite difference."""
+
+    def __init__(self):
+        super().__init__()
+        self.targets, self.position = [], 0
+
+    def rewind(self):
+        self.position = 0
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        if function is not torch.Tensor.detach:
+            return function(*arguments, **(options or {}))
+        if self.position == len(self.targets):
+            self.targets.append(function(*arguments).clone())
+        self.position += 1
+        return self.targets[self.position - 1]
+
+
 def test_gradient_is_right_in_float64(name):
+    """Against finite differences; a stop-gradient is written `.detach()`, which is what holds targets still here."""
     method = make(name, torch.float64)
     if not method.trains:
         pytest.skip("an untrained reference has no gradient")
     views, indices, labels = batch(torch.float64, size=6)
-
-    def loss(a, b):
-        return loss_of(copy.deepcopy(method), [a, b], indices, labels)[0]
-
     small = [view[:, :, :2, :2].clone().requires_grad_() for view in views]
+    targets = FixedTargets()
 
-    def padded(a, b):
+    def loss(*corners):
         whole = [view.clone() for view in views]
-        for target, corner in zip(whole, (a, b), strict=True):
-            target[:, :, :2, :2] = corner
-        return loss(*whole)
+        for view, corner in zip(whole, corners, strict=True):
+            view[:, :, :2, :2] = corner
+        fresh = copy.deepcopy(method)
+        targets.rewind()
+        with targets:
+            return loss_of(fresh, whole, indices, labels)[0]
 
-    assert torch.autograd.gradcheck(padded, small, atol=1e-5, rtol=1e-4)
+    assert torch.autograd.gradcheck(loss, small, atol=1e-5, rtol=1e-4)
 
 
 def test_state_survives_a_round_trip_in_mid_training(name):
