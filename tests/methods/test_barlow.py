@@ -1,21 +1,9 @@
 """Barlow Twins: both forms against the paper's formula, each other and solo-learn's function."""
 
-import importlib
-import sys
-import types
-from importlib.metadata import PackageNotFoundError, distribution
-
 import pytest
 import torch
 
 from bench.methods.barlow import objective
-
-
-def embeddings(batch, width, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    shared = torch.randn(batch, width, generator=generator, dtype=torch.float64)
-    noise = torch.randn(2, batch, width, generator=generator, dtype=torch.float64)
-    return [(shared + 0.7 * part).to(dtype).requires_grad_() for part in noise]
 
 
 def transcription(za, zb, lambda_):
@@ -29,7 +17,7 @@ def transcription(za, zb, lambda_):
 
 @pytest.mark.parametrize("form", ["features", "samples"])
 @pytest.mark.parametrize(("batch", "width"), [(16, 5), (5, 16), (2, 3)])
-def test_value_and_gradient_are_the_papers(form, batch, width):
+def test_value_and_gradient_are_the_papers(form, batch, width, embeddings):
     za, zb = embeddings(batch, width)
     expected = torch.autograd.grad(transcription(za, zb, 0.0051), [za, zb])
     loss, _ = objective(za, zb, 0.0051, form=form)
@@ -38,7 +26,7 @@ def test_value_and_gradient_are_the_papers(form, batch, width):
         assert torch.allclose(gradient, reference, rtol=1e-9, atol=1e-12)
 
 
-def test_the_two_forms_agree_in_float32():
+def test_the_two_forms_agree_in_float32(embeddings):
     za, zb = embeddings(64, 256, dtype=torch.float32)
     direct, exact = (objective(za, zb, 0.0051, form=form)[0] for form in ("features", "samples"))
     assert torch.isclose(direct, exact, rtol=1e-4)
@@ -46,7 +34,7 @@ def test_the_two_forms_agree_in_float32():
         assert (a - b).norm() / a.norm() < 1e-5
 
 
-def test_the_cheaper_form_is_chosen_by_shape(monkeypatch):
+def test_the_cheaper_form_is_chosen_by_shape(monkeypatch, embeddings):
     sizes = []
     original = torch.Tensor.__matmul__
 
@@ -63,12 +51,12 @@ def test_the_cheaper_form_is_chosen_by_shape(monkeypatch):
     assert len(sizes) == 1
 
 
-def test_scale_multiplies_the_whole_loss():
+def test_scale_multiplies_the_whole_loss(embeddings):
     za, zb = embeddings(8, 4)
     assert torch.isclose(objective(za, zb, 0.01, scale=0.1)[0], 0.1 * objective(za, zb, 0.01)[0])
 
 
-def test_agrees_with_solo_learn():
+def test_agrees_with_solo_learn(solo_losses, embeddings):
     barlow_loss = solo_losses("barlow").barlow_loss_func
     for batch, width in [(32, 16), (8, 64)]:
         za, zb = embeddings(batch, width, dtype=torch.float32)
@@ -77,16 +65,3 @@ def test_agrees_with_solo_learn():
         assert torch.isclose(ours, theirs, rtol=1e-4)
         for a, b in zip(torch.autograd.grad(ours, [za, zb]), torch.autograd.grad(theirs, [za, zb]), strict=True):
             assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
-
-
-def solo_losses(name):
-    """solo-learn's loss module without running its package's __init__, whose dependencies cannot be had any more."""
-    try:
-        root = distribution("solo-learn").locate_file("solo")
-    except PackageNotFoundError:
-        pytest.skip("solo-learn is not installed: `make test` installs it with --no-deps")
-    for package, path in [("solo", root), ("solo.losses", root / "losses")]:
-        module = types.ModuleType(package)
-        module.__path__ = [str(path)]
-        sys.modules.setdefault(package, module)
-    return importlib.import_module(f"solo.losses.{name}")
