@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench.errors import UserError, suggest
 from bench.reports import statistics
+from bench.reports.power import smallest_detectable_difference
 from bench.reports.statistics import Difference, Summary
 
 REFERENCE_ROWS = ("random", "supervised")
@@ -143,7 +144,7 @@ def _comparison(dataset: str, title: str, fingerprint: str, rows: list[Row], wan
         fingerprint=fingerprint,
         rows=rows,
         reference=next((row for row in rows if reference and row.key == reference.key), None),
-        detectable={n: statistics.smallest_detectable_difference(n, sd or 0.0) for n in sorted(counts, reverse=True)},
+        detectable={n: smallest_detectable_difference(n, sd or 0.0) for n in sorted(counts, reverse=True)},
     )
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
-POWER = 0.8
 
 Interval = tuple[float, float]
 
@@ -39,21 +37,31 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of `a` less mean of `b`, with Welch's 95 % interval, two-sided p and degrees of freedom.
+    """Mean of `a` less mean of `b`, with its 95 % interval, two-sided p, degrees of freedom and standard error.
 
-    The last three are None where either side has one run or neither side has any spread: no test exists there.
+    The last four are None where either side has one run or nothing has any spread: no test exists there.
     """
 
     difference: float
     interval: Interval | None = None
     p: float | None = None
     degrees_of_freedom: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A paired difference over `n` pairs and Pearson's correlation between the sides (None without a spread)."""
+
+    n: int
+    difference: Difference
+    correlation: float | None
 
 
 def summary(values: ArrayLike) -> Summary:
     """Summary of a one-dimensional array. Raises ValueError when it is empty or holds a non-finite value."""
-    array = _checked(values)
-    mean, variance = _mean_and_variance(array)
+    array = checked(values)
+    mean, variance = mean_and_variance(array)
     sd = None if variance is None else math.sqrt(variance)
     interval = None
     if sd:
@@ -64,8 +72,8 @@ def summary(values: ArrayLike) -> Summary:
 
 def welch(a: ArrayLike, b: ArrayLike) -> Difference:
     """Welch's t test: variances may differ; degrees of freedom after Satterthwaite. ValueError as in `summary`."""
-    a, b = _checked(a), _checked(b)
-    (mean_a, variance_a), (mean_b, variance_b) = _mean_and_variance(a), _mean_and_variance(b)
+    a, b = checked(a), checked(b)
+    (mean_a, variance_a), (mean_b, variance_b) = mean_and_variance(a), mean_and_variance(b)
     difference = mean_a - mean_b
     if variance_a is None or variance_b is None:
         return Difference(difference)
@@ -74,11 +82,33 @@ def welch(a: ArrayLike, b: ArrayLike) -> Difference:
         return Difference(difference)
     share = variance_a / len(a) / squared_error
     degrees_of_freedom = 1 / (share**2 / (len(a) - 1) + (1 - share) ** 2 / (len(b) - 1))
-    error = math.sqrt(squared_error)
-    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom) * error
-    p = 2 * stats.t.sf(abs(difference) / error, degrees_of_freedom)
-    interval = (float(difference - half_width), float(difference + half_width))
-    return Difference(difference, interval, float(p), degrees_of_freedom)
+    return _tested(difference, math.sqrt(squared_error), degrees_of_freedom)
+
+
+def paired(a: ArrayLike, b: ArrayLike) -> Paired:
+    """Student's t test of the differences of pairs, for a pairing that was declared before the results were seen.
+
+    At n = 5 it is sharper than Welch's test only where the sides correlate by more than 0.31, since the pairing costs
+    half the degrees of freedom. Raises ValueError for sides of different lengths, and as in `summary`.
+    """
+    a, b = checked(a), checked(b)
+    if len(a) != len(b):
+        raise ValueError(f"pairs need sides of one length, not {len(a)} and {len(b)}")
+    mean, variance = mean_and_variance(a - b)
+    spread = len(set(a)) > 1 and len(set(b)) > 1
+    correlation = float(np.corrcoef(a, b)[0, 1]) if spread else None
+    if not variance or np.ptp(a - b) <= 1e-12 * np.abs([a, b]).max():  # equal differences, but for rounding
+        return Paired(len(a), Difference(mean), correlation)
+    return Paired(len(a), _tested(mean, math.sqrt(variance / len(a)), len(a) - 1), correlation)
+
+
+def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
+    """Share of pairs (a run of `a`, a run of `b`) in which `a` scores higher; a tie counts half (Mann-Whitney U / nm).
+
+    The estimate for one data set of Agarwal et al. (2021, arXiv 2108.13264), section 4.3.
+    """
+    a, b = checked(a), checked(b)
+    return float(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -103,7 +133,7 @@ def hedges_g(a: ArrayLike, b: ArrayLike) -> float | None:
 
     None where either side has one run or neither side has any spread.
     """
-    a, b = _checked(a), _checked(b)
+    a, b = checked(a), checked(b)
     sd = pooled_sd([a, b])
     if len(a) < 2 or len(b) < 2 or not sd:
         return None
@@ -112,46 +142,39 @@ def hedges_g(a: ArrayLike, b: ArrayLike) -> float | None:
     return correction * (summary(a).mean - summary(b).mean) / sd
 
 
+def sd_interval(sd: float, degrees_of_freedom: int) -> Interval:
+    """95 % interval of a standard deviation estimated with so many degrees of freedom, by the chi-squared law."""
+    low, high = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], degrees_of_freedom)
+    return sd * math.sqrt(degrees_of_freedom / low), sd * math.sqrt(degrees_of_freedom / high)
+
+
 def pooled_sd(groups: Sequence[ArrayLike]) -> float | None:
     """Root of the variances' mean weighted by degrees of freedom; None where no group has two values."""
-    arrays = [_checked(group) for group in groups]
+    arrays = [checked(group) for group in groups]
     degrees_of_freedom = sum(len(array) - 1 for array in arrays)
     if degrees_of_freedom == 0:
         return None
-    squares = sum((len(array) - 1) * (_mean_and_variance(array)[1] or 0.0) for array in arrays)
+    squares = sum((len(array) - 1) * (mean_and_variance(array)[1] or 0.0) for array in arrays)
     return math.sqrt(squares / degrees_of_freedom)
 
 
-def smallest_detectable_difference(n: int, sd: float) -> float:
-    """Difference of means that a two-sided two-sample t test at alpha .05 finds with 80 % power, in units of `sd`'s.
-
-    For n >= 2 runs on each side whose true standard deviation is `sd`; with an estimated sd the result is an estimate.
-    """
-    return _detectable_effect(n) * sd
-
-
-@lru_cache
-def _detectable_effect(n: int) -> float:
-    degrees_of_freedom = 2 * n - 2
-    critical = stats.t.ppf(1 - ALPHA / 2, degrees_of_freedom)
-
-    def missing_power(shift: float) -> float:
-        return POWER - float(stats.nct.sf(critical, degrees_of_freedom, shift))  # the wrong tail is under 1e-8 here
-
-    # T = (Z + shift) / S exceeds `critical` with at least 0.9 * 0.9 once Z and S are allowed their 10 % worst cases.
-    largest = critical * math.sqrt(stats.chi2.ppf(0.9, degrees_of_freedom) / degrees_of_freedom) + stats.norm.ppf(0.9)
-    return float(optimize.brentq(missing_power, 0.0, largest)) / math.sqrt(n / 2)
-
-
-def _checked(values: ArrayLike) -> NDArray[np.float64]:
+def checked(values: ArrayLike) -> NDArray[np.float64]:
+    """`values` as a one-dimensional array. Raises ValueError when it is empty or holds a non-finite value."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"scores must be a non-empty one-dimensional array of finite numbers, not {values!r}")
     return array
 
 
-def _mean_and_variance(array: NDArray[np.float64]) -> tuple[float, float | None]:
+def mean_and_variance(array: NDArray[np.float64]) -> tuple[float, float | None]:
     """Mean and variance (ddof = 1, None for one value); exactly 0 for equal values, which rounding would spoil."""
     if array.min() == array.max():
         return float(array[0]), None if array.size == 1 else 0.0
     return float(array.mean()), float(array.var(ddof=1))
+
+
+def _tested(difference: float, error: float, degrees_of_freedom: float) -> Difference:
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom) * error
+    p = 2 * stats.t.sf(abs(difference) / error, degrees_of_freedom)
+    interval = (float(difference - half_width), float(difference + half_width))
+    return Difference(difference, interval, float(p), degrees_of_freedom, error)
