@@ -20,8 +20,6 @@ from bench.hardware import peak_memory_mib
 from bench.seeds import derive
 from bench.spec import RunSpec
 
-VIEWS = 2
-
 
 @dataclass
 class Progress:
@@ -97,9 +95,13 @@ class Trainer:
         self.progress.sums = {key: value.to(self.device) for key, value in self.progress.sums.items()}
 
     def views(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
-        """Augmented views (B, 3, S, S) of the training pictures `rows` (B,), channels last."""
-        canvases, size = self.data.train.canvases(rows), self.spec.protocol.image_size
-        return [pipeline.apply(canvases, drawn, size, self.data.mean, self.data.std) for drawn in parameters]
+        """Augmented views (B, 3, S, S) of the training pictures `rows` (B,), channels last; local ones are smaller."""
+        canvases, protocol = self.data.train.canvases(rows), self.spec.protocol
+        views = []
+        for view, drawn in enumerate(parameters):
+            side = protocol.augment.side(view, protocol.image_size)
+            views.append(pipeline.apply(canvases, drawn, side, self.data.mean, self.data.std))
+        return views
 
     def measure_step(self) -> None:
         """One step as in `train`, for estimates of cost; waits until the device is done."""
@@ -154,7 +156,8 @@ class Trainer:
         """Augmentation parameters of the whole batch, one set per view, from (seed, epoch, step, view) alone."""
         sizes, seed = self.data.train.sizes[rows], self.spec.axis_seed("views")
         augment = self.spec.protocol.augment
-        return [pipeline.draw(augment, view, sizes, derive(seed, epoch, batch, view)) for view in range(VIEWS)]
+        views = range(augment.views)
+        return [pipeline.draw(augment, view, sizes, derive(seed, epoch, batch, view)) for view in views]
 
     def _autocast(self) -> torch.autocast:
         enabled = self.spec.protocol.precision == "bfloat16"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from bench.evaluate.linear import accuracy
 from bench.evaluate.protocol import evaluate, labelled_features, part_features
 from bench.hardware import environment, reset_peak_memory
 from bench.lock import LockLost
-from bench.pretrain import VIEWS, Progress, Trainer
+from bench.pretrain import Progress, Trainer
 from bench.seeds import derive
 from bench.spec import RunSpec
 from bench.store import RunFolder
@@ -113,19 +113,27 @@ def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
 
 
 def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
-    """Scores and geometry of the final encoder; test predictions and labels, by picture, go to predictions.npz."""
+    """Scores and geometry of the final encoder; test predictions and labels, by picture, go to predictions.npz.
+
+    With evaluate.test=false no number of the test split comes into being, and there are no predictions.
+    """
     protocol, encoder = spec.protocol, trainer.method.encoder
-    parts = labelled_features(encoder, data, protocol.image_size, protocol.precision)
     wanted = protocol.evaluate
+    seen = data if wanted.test else replace(data, test=data.validation)
+    parts = labelled_features(encoder, seen, protocol.image_size, protocol.precision)
     evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
-    labels = parts.test.labels.cpu().numpy().astype(evaluation.predictions["linear"].dtype)
-    arrays = {**evaluation.predictions, "labels": labels}
-    folder.write_binary(folder.predictions, lambda path: _save_arrays(path, arrays))
+    scores = evaluation.scores
+    if wanted.test:
+        labels = parts.test.labels.cpu().numpy().astype(evaluation.predictions["linear"].dtype)
+        arrays = {**evaluation.predictions, "labels": labels}
+        folder.write_binary(folder.predictions, lambda path: _save_arrays(path, arrays))
+    else:
+        scores = {name: score for name, score in scores.items() if name.endswith("_validation")}
     shape = _geometry(spec, data, trainer)
     supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
     collapsed = trainer.method.trains and not supervised
     collapsed &= geometry.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
-    return {"collapsed": collapsed, "scores": evaluation.scores, "probe": evaluation.probe, "geometry": shape}
+    return {"collapsed": collapsed, "scores": scores, "probe": evaluation.probe, "geometry": shape}
 
 
 @torch.no_grad()
@@ -153,11 +161,11 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
 
 
 def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor) -> list[Tensor]:
-    """Features (n, d) of two augmented views of the pictures `rows`, drawn from the `probe` axis."""
+    """Features (n, d) of the two large views of the pictures `rows`, drawn from the `probe` axis."""
     seed, first = spec.axis_seed("probe"), int(rows[0])
     parameters = [
         pipeline.draw(spec.protocol.augment, view, data.train.sizes[rows], derive(seed, "geometry", first, view))
-        for view in range(VIEWS)
+        for view in range(pipeline.LARGE_VIEWS)
     ]
     return [trainer.method.encoder(view) for view in trainer.views(rows, parameters)]
 

@@ -17,15 +17,16 @@ ASPECT_RATIOS = (3 / 4, 4 / 3)
 TRIES = 10
 
 
-def random_boxes(sizes: Tensor, minimum_scale: float, generator: torch.Generator) -> Tensor:
-    """Boxes (B, 4) int64 distributed as torchvision's RandomResizedCrop: area U[minimum_scale, 1], log-uniform ratio.
+def random_boxes(sizes: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Boxes (B, 4) int64 distributed as torchvision's RandomResizedCrop: area uniform in `scale`, log-uniform ratio.
 
-    `sizes` (B, 2) holds each picture's height and width, on the generator's device. The first of ten tries that
-    fits the picture is taken, and the largest central box of an allowed aspect ratio where none does.
+    `scale` holds the smallest and the largest share of the picture's area. `sizes` (B, 2) holds each picture's height
+    and width, on the generator's device. The first of ten tries that fits the picture is taken, and the largest
+    central box of an allowed aspect ratio where none does.
     """
     height, width = sizes.float().unbind(1)
     tries = torch.rand(len(sizes), 2 * TRIES + 2, device=sizes.device, generator=generator)
-    area = (height * width)[:, None] * (minimum_scale + (1 - minimum_scale) * tries[:, :TRIES])
+    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * tries[:, :TRIES])
     low, high = (math.log(ratio) for ratio in ASPECT_RATIOS)
     ratio = torch.exp(low + (high - low) * tries[:, TRIES:-2])
     fallback_width = torch.minimum(width, (height * ASPECT_RATIOS[1]).round())

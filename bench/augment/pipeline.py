@@ -1,4 +1,7 @@
-"""The two-view pipeline: what is drawn, for which share of the pictures, and in which order it is applied.
+"""The view pipeline: what is drawn, for which share of the pictures, and in which order it is applied.
+
+Every picture gives two large views and, for methods with multi-crop (SwAV, DINO), small local ones of small parts of
+it behind them.
 
 crop + flip -> brightness, contrast, saturation, hue (order drawn per batch) -> greyscale -> blur -> solarise ->
 normalise. Parameters are drawn for the whole global batch and can be sliced, so that neither the number of processes
@@ -20,9 +23,13 @@ from bench.augment import blur, color, crop, solarize
 from bench.augment.chunks import chunks
 from bench.errors import UserError
 
+Area = Annotated[float, Range(above=0, maximum=1)]
 Probability = Annotated[float, Range(minimum=0, maximum=1)]
 Strength = Annotated[float, Range(minimum=0)]
 
+LARGE_VIEWS = 2
+SMALLEST_LOCAL = 8
+"""Pixels; fewer leave a ResNet nothing to stride over."""
 BLUR_SIGMAS = (0.1, 2.0)
 """Pixels; SimCLR, appendix A."""
 SOLARIZE_THRESHOLD = 128 / 255
@@ -44,8 +51,8 @@ JITTERS = ("brightness", "contrast", "saturation", "hue")
 class Augmentation:
     """How views are made. The defaults are solo-learn's for Barlow Twins and BYOL on CIFAR."""
 
-    minimum_scale: Annotated[float, Range(above=0, maximum=1)] = 0.08
-    """Smallest share of the picture's area that a crop may have; above 0, at most 1."""
+    minimum_scale: Area = 0.08
+    """Smallest share of the picture's area that the crop of a large view may have; above 0, at most 1."""
     flip: Probability = 0.5
     """Probability of mirroring left and right; 0 to 1."""
     jitter: Probability = 0.8
@@ -64,9 +71,35 @@ class Augmentation:
     """Probability of Gaussian blur in the first and in the second view; 0 to 1 each."""
     solarize: list[Probability] = field(default_factory=lambda: [0.0, 0.2])
     """Probability of solarising in the first and in the second view; 0 to 1 each."""
+    local_views: Annotated[int, Range(minimum=0)] = 0
+    """Local views behind the two large ones (SwAV: 6, DINO: 8 on ImageNet). Blur and solarisation are those of the
+    first and of the second view by turns; SwAV treats all views alike (blur 0.5), DINO's local ones get its mean blur
+    (0.5) and are not solarised."""
+    local_size: Annotated[int, Range(minimum=SMALLEST_LOCAL)] | None = None
+    """Side of a local view in pixels. None: 96/224 of image_size (SwAV and DINO on ImageNet), 8 at least."""
+    local_scale: list[Area] = field(default_factory=lambda: [0.05, 0.14])
+    """Smallest and largest share of the picture's area in a local view: SwAV's, and DINO's for ResNet-50."""
+
+    @property
+    def views(self) -> int:
+        """Number of views of a picture."""
+        return LARGE_VIEWS + self.local_views
+
+    def side(self, view: int, image_size: int) -> int:
+        """Pixels along a side of view 0, 1, ... where the large ones have `image_size`."""
+        if view < LARGE_VIEWS:
+            return image_size
+        return self.local_size or max(SMALLEST_LOCAL, round(image_size * 96 / 224))
+
+    def scale(self, view: int) -> tuple[float, float]:
+        """Smallest and largest share of the picture's area in view 0, 1, ..."""
+        if view < LARGE_VIEWS:
+            return self.minimum_scale, 1.0
+        low, high = self.local_scale
+        return low, high
 
     def validate(self) -> None:
-        """Raise UserError unless there is one probability per view; single values are checked by bench.config."""
+        """Raise UserError unless lists have two values in order; single values are checked by bench.config."""
         for name in ("blur", "solarize"):
             probabilities = getattr(self, name)
             if len(probabilities) != 2:
@@ -74,6 +107,11 @@ class Augmentation:
                     f"augment.{name} needs two probabilities from 0 to 1, one per view, e.g. augment.{name}=[0.0,0.2]; "
                     f"it has {len(probabilities)}."
                 )
+        if len(self.local_scale) != 2 or self.local_scale[0] > self.local_scale[1]:
+            raise UserError(
+                "augment.local_scale needs the smallest and the largest share of the area, e.g. "
+                f"augment.local_scale=[0.05,0.14], not {self.local_scale}."
+            )
 
 
 @dataclass(frozen=True)
@@ -96,7 +134,7 @@ class Parameters:
 
 
 def draw(augmentation: Augmentation, view: int, sizes: Tensor, seed: int) -> Parameters:
-    """Parameters of view 0 or 1 for a whole batch of pictures of `sizes` (B, 2), on the device of `sizes`.
+    """Parameters of view 0, 1, ... for a whole batch of pictures of `sizes` (B, 2), on the device of `sizes`.
 
     Everything follows from `seed` (63 bits; derive it from run seed, epoch, step and view). A sample left out by
     chance gets the parameter that changes nothing; an operation that no sample can get is absent. Switching one
@@ -104,7 +142,7 @@ def draw(augmentation: Augmentation, view: int, sizes: Tensor, seed: int) -> Par
     batch, where torchvision draws one per picture.
     """
     generator = torch.Generator(sizes.device).manual_seed(seed)
-    boxes = crop.random_boxes(sizes, augmentation.minimum_scale, generator)
+    boxes = crop.random_boxes(sizes, augmentation.scale(view), generator)
     uniform = torch.rand(10, len(sizes), device=sizes.device, generator=generator)
     flipped, jittered, *jitters, grey, blurred, sigma, solarized = uniform
 
@@ -119,11 +157,12 @@ def draw(augmentation: Augmentation, view: int, sizes: Tensor, seed: int) -> Par
             drawn[name] = torch.where(jittered < augmentation.jitter, factors, neutral)
     if augmentation.grayscale > 0:
         drawn["grayscale"] = (grey < augmentation.grayscale).float()
-    if augmentation.blur[view] > 0:
+    blur_share, solarize_share = augmentation.blur[view % LARGE_VIEWS], augmentation.solarize[view % LARGE_VIEWS]
+    if blur_share > 0:
         low, high = BLUR_SIGMAS
-        drawn["blur"] = torch.where(blurred < augmentation.blur[view], low + (high - low) * sigma, 0.0)
-    if augmentation.solarize[view] > 0:
-        drawn["solarize"] = torch.where(solarized < augmentation.solarize[view], SOLARIZE_THRESHOLD, 2.0)
+        drawn["blur"] = torch.where(blurred < blur_share, low + (high - low) * sigma, 0.0)
+    if solarize_share > 0:
+        drawn["solarize"] = torch.where(solarized < solarize_share, SOLARIZE_THRESHOLD, 2.0)
     return Parameters(boxes, flipped < augmentation.flip, drawn)
 
 

@@ -1,5 +1,7 @@
 """Boxes and resampling against torchvision."""
 
+import itertools
+
 import torch
 import torchvision.transforms.functional as reference
 from hypothesis import given, settings
@@ -28,7 +30,12 @@ def resized_crop(image, box, flip, size):
     return reference.hflip(view) if flip else view
 
 
-@given(height=sides, width=sides, scale=st.floats(0.01, 1), seed=st.integers(0, 2**63 - 1))
+@given(
+    height=sides,
+    width=sides,
+    scale=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)).map(sorted),
+    seed=st.integers(0, 2**63 - 1),
+)
 def test_random_boxes_lie_inside_the_picture(height, width, scale, seed):
     boxes = crop.random_boxes(torch.tensor([[height, width]] * 20), scale, generator(seed))
     top, left, box_height, box_width = boxes.unbind(1)
@@ -39,10 +46,11 @@ def test_random_boxes_lie_inside_the_picture(height, width, scale, seed):
 
 def test_random_boxes_are_distributed_as_torchvisions():
     torch.manual_seed(0)
-    for height, width in ((32, 32), (160, 213), (40, 150), (150, 40)):
+    shapes, scales = ((32, 32), (160, 213), (40, 150), (150, 40)), ((0.08, 1.0), (0.05, 0.14))
+    for (height, width), scale in itertools.product(shapes, scales):
         picture = torch.empty(3, height, width)
-        theirs = [RandomResizedCrop.get_params(picture, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(3000)]
-        ours = crop.random_boxes(torch.tensor([[height, width]] * 3000), 0.08, generator(1))
+        theirs = [RandomResizedCrop.get_params(picture, scale, [3 / 4, 4 / 3]) for _ in range(3000)]
+        ours = crop.random_boxes(torch.tensor([[height, width]] * 3000), scale, generator(1))
         for their_values, our_values in zip(zip(*theirs, strict=True), ours.unbind(1), strict=True):
             assert ks_2samp(their_values, our_values.numpy()).pvalue > 1e-3
 
@@ -50,7 +58,7 @@ def test_random_boxes_are_distributed_as_torchvisions():
 def test_pictures_too_elongated_for_any_try_fall_back_to_the_centre_as_in_torchvision():
     for height, width in ((10, 100), (100, 10), (11, 64)):
         expected = RandomResizedCrop.get_params(torch.empty(3, height, width), [1.0, 1.0], [3 / 4, 4 / 3])
-        boxes = crop.random_boxes(torch.tensor([[height, width]] * 5), 1.0, generator(0))
+        boxes = crop.random_boxes(torch.tensor([[height, width]] * 5), (1.0, 1.0), generator(0))
         assert boxes.tolist() == [list(expected)] * 5
 
 
@@ -67,7 +75,7 @@ def test_resampling_equals_torchvisions_resized_crop(height, width, size, margin
     canvas = pictures(6, height + margin, width + margin, seed)
     if noisy:
         canvas = torch.randint(0, 256, canvas.shape, generator=generator(seed), dtype=torch.uint8)
-    boxes = crop.random_boxes(torch.tensor([[height, width]] * 6), 0.05, generator(seed))
+    boxes = crop.random_boxes(torch.tensor([[height, width]] * 6), (0.05, 1.0), generator(seed))
     flips = torch.rand(6, generator=generator(seed)) < 0.5
     views = crop.resample(canvas, boxes, flips, size)
     expected = [resized_crop(*sample, size) for sample in zip(canvas, boxes, flips, strict=True)]

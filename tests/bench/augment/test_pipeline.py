@@ -31,6 +31,8 @@ augmentations = st.builds(
     grayscale=st.floats(0, 1),
     blur=st.lists(st.floats(0, 1), min_size=2, max_size=2),
     solarize=st.lists(st.floats(0, 1), min_size=2, max_size=2),
+    local_views=st.integers(0, 3),
+    local_scale=st.lists(st.floats(0.01, 1), min_size=2, max_size=2).map(sorted),
 )
 
 
@@ -48,7 +50,7 @@ def equal(first, second):
     )
 
 
-@given(augmentation=augmentations, view=st.integers(0, 1), seed=st.integers(0, 2**63 - 1))
+@given(augmentation=augmentations, view=st.integers(0, 4), seed=st.integers(0, 2**63 - 1))
 def test_one_seed_draws_one_set_of_parameters_within_their_ranges(augmentation, view, seed):
     _, sizes = batch(50)
     drawn = draw(augmentation, view, sizes, seed)
@@ -108,6 +110,32 @@ def test_switching_one_operation_off_leaves_the_others_draws():
     full, reduced = (draw(augmentation, 0, sizes, 7) for augmentation in (EVERYTHING, Augmentation(jitter=0.7)))
     assert torch.equal(full.boxes, reduced.boxes)
     assert torch.equal(full.operations["contrast"], reduced.operations["contrast"])
+
+
+def test_local_views_show_small_parts_under_the_settings_of_the_large_views_by_turns():
+    sizes = torch.tensor([[200, 200]] * 4000)
+    augmentation = Augmentation(local_views=3, blur=[1.0, 0.0], solarize=[0.0, 1.0], local_scale=[0.2, 0.3])
+    assert augmentation.views == 5
+    for view, operation in [(2, "blur"), (3, "solarize"), (4, "blur")]:
+        drawn = draw(augmentation, view, sizes, view)
+        area = drawn.boxes[:, 2:].prod(1) / 200**2
+        assert area.min() > 0.195
+        assert area.max() < 0.305
+        assert abs(area.mean() - 0.25) < 0.002
+        assert {"blur", "solarize"} & set(drawn.operations) == {operation}
+
+
+def test_local_views_leave_the_large_ones_as_they_were():
+    _, sizes = batch()
+    plain, local = EVERYTHING, dataclasses.replace(EVERYTHING, local_views=4, local_size=8, local_scale=[0.2, 0.4])
+    for view in (0, 1):
+        assert equal(draw(plain, view, sizes, 5), draw(local, view, sizes, 5))
+        assert plain.side(view, 64) == local.side(view, 64) == 64
+
+
+def test_side_of_a_local_view():
+    assert [Augmentation().side(2, image_size) for image_size in (224, 128, 32, 16, 8)] == [96, 55, 14, 8, 8]
+    assert Augmentation(local_size=40).side(3, 224) == 40
 
 
 @settings(deadline=None, max_examples=40)
@@ -229,6 +257,11 @@ def test_configuration_round_trip_through_omegaconf():
         ("blur", [0.0, 2.0]),
         ("blur", [0.5]),
         ("solarize", [0.0, 0.1, 0.2]),
+        ("local_views", -1),
+        ("local_size", 7),
+        ("local_scale", [0.0, 0.5]),
+        ("local_scale", [0.05]),
+        ("local_scale", [0.5, 0.2]),
     ],
 )
 def test_value_out_of_range_is_one_line_naming_the_field(name, value):
