@@ -105,7 +105,8 @@ class Method(nn.Module, ABC):
     constant_rate: ClassVar[tuple[str, ...]] = ()
     """Names of submodules whose learning rate stays at its peak instead of following the schedule."""
     requires: ClassVar[str] = ""
-    """Command that installs what the method needs beyond this project's own dependencies."""
+    """Command that installs the one package that the method needs beyond this project's own dependencies, its last word
+    `package==version`; written in the plug-in's own file."""
     Config: ClassVar[type]
     """Frozen dataclass of hyperparameters (numbers, text, Literal choices, None), each with default and source."""
 

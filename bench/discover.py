@@ -1,6 +1,7 @@
 """Finds the plug-ins: a file in methods/ or datasets/ is registered by being there, `file:PATH.py` by being named.
 
-Names and descriptions are read from the source text, so that listing them imports nothing (no torch).
+A file one folder deeper, methods/solo/barlow.py, is called `solo/barlow`. Names and descriptions are read from the
+source text, so that listing them imports nothing (no torch).
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -32,7 +36,22 @@ class Description:
     citation: str
     licence: str
     """Of a dataset; empty for a method."""
+    requires: str
+    """Of a method: the command that installs what it needs beyond this project's own dependencies, mostly empty."""
     defaults: dict[str, str]
+
+    @property
+    def missing(self) -> str:
+        """What is not installed and how it is: 'needs solo-learn 1.0.2: pip install ...'; empty where nothing is."""
+        if not self.requires:
+            return ""
+        package, _, wanted = self.requires.split()[-1].partition("==")
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            return f"needs {package}: {self.requires}"
+        fits = wanted in ("", installed)
+        return "" if fits else f"needs {package} {wanted}, not {installed}: {self.requires}"
 
 
 def folder(kind: Kind) -> Path:
@@ -42,7 +61,26 @@ def folder(kind: Kind) -> Path:
 
 def names(kind: Kind) -> list[str]:
     """Sorted names of the plug-ins: file names without `.py`; a leading underscore marks a helper."""
-    return sorted(path.stem for path in folder(kind).glob("*.py") if not path.name.startswith("_"))
+    deeper = [f"{path.name}/{name}" for path in _subfolders(kind) for name in _names_in(path)]
+    return sorted([*_names_in(folder(kind)), *deeper])
+
+
+def expand(kind: Kind, words: Sequence[str]) -> list[str]:
+    """`words` with `all` replaced by every name without a slash and a pattern by the names it matches.
+
+    A pattern is the shell's: `*` stands for anything but a slash, so that `solo/*` is a folder's names and `s*` none of
+    them. What is named beside it is not repeated. Raises UserError for a pattern that matches nothing.
+    """
+    found: list[str] = []
+    for word in words:
+        if word.startswith("file:") or not (word == "all" or set(word) & set("*?[")):
+            found.append(word)
+            continue
+        matching = [name for name in names(kind) if _matches(name, "*" if word == "all" else word)]
+        if not matching:
+            raise UserError(f"'{word}' matches no {kind.removesuffix('s')}.{suggest(word, names(kind))}")
+        found += [name for name in matching if name not in words and name not in found]
+    return found
 
 
 def describe(kind: Kind, name: str) -> Description:
@@ -55,16 +93,21 @@ def describe(kind: Kind, name: str) -> Description:
     defaults = {
         _target(item): ast.unparse(item.value) for item in fields if isinstance(item, ast.AnnAssign) and item.value
     }
-    return Description(name, _title(tree), texts.get("citation", ""), texts.get("licence", ""), defaults)
+    citation, licence, requires = (texts.get(key, "") for key in ("citation", "licence", "requires"))
+    return Description(name, _title(tree), citation, licence, requires, defaults)
 
 
 def load(kind: Kind, name: str) -> type[Any]:
     """The plug-in's class: the one public subclass of `bench.api.Method` or `Dataset` that its file defines.
 
-    Raises UserError for an unknown name (with the nearest known one) and for a file that defines none or several.
+    Raises UserError for an unknown name (with the nearest known one), for a file that defines none or several, and
+    where something that the plug-in requires is not installed.
     """
     path = source_path(kind, name)
-    module = _import_outside(path) if name.startswith("file:") else importlib.import_module(f"bench.{kind}.{name}")
+    missing = describe(kind, name).missing
+    if missing:
+        raise UserError(f"{name} {missing}")
+    module = _import_outside(path) if name.startswith("file:") else _import_own(kind, name)
     contract = getattr(importlib.import_module("bench.api"), CONTRACT[kind])
     found = [
         value
@@ -105,6 +148,22 @@ def source_digest(name: str) -> str | None:
     if not name.startswith("file:"):
         return None
     return hashlib.sha256(Path(name.removeprefix("file:")).expanduser().read_bytes()).hexdigest()
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [path.stem for path in folder.glob("*.py") if not path.name.startswith("_")]
+
+
+def _subfolders(kind: Kind) -> list[Path]:
+    return [path for path in folder(kind).iterdir() if path.is_dir() and not path.name.startswith(("_", "."))]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.count("/") == pattern.count("/") and fnmatchcase(name, pattern)
+
+
+def _import_own(kind: Kind, name: str) -> ModuleType:
+    return importlib.import_module(f"bench.{kind}.{name.replace('/', '.')}")
 
 
 def _import_outside(path: Path) -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ import torch
 
 from bench import discover
 from bench.api import Dataset, Method
+from bench.arms import Arm
+from bench.config import recipes
 from bench.config.check import build
 from bench.config.compose import compose_protocol, words_for
+from bench.config.recipes import Recipe
 from bench.config.schema import Budget, Protocol
 from bench.context import context_of
 from bench.data import cut_validation, native_image_size
@@ -29,7 +33,7 @@ MOST_SEEDS = 10_000
 class Request:
     """What the user asked for, as on the command line; `words` are the `key=value` settings."""
 
-    methods: Sequence[str]
+    methods: Sequence[Arm]
     datasets: Sequence[str]
     seeds: Sequence[int]
     preset: str
@@ -37,6 +41,7 @@ class Request:
     data_root: Path
     store_root: Path | None = None
     skip_corrupt: bool = False
+    recipe: str = "auto"
 
 
 def plan(request: Request, device: torch.device) -> list[RunSpec]:
@@ -44,14 +49,16 @@ def plan(request: Request, device: torch.device) -> list[RunSpec]:
 
     Raises UserError for anything the user can mend, before any run has begun.
     """
-    classes = {name: discover.load("methods", name) for name in request.methods}
     _check_names(request.methods)
+    classes = {arm.method: discover.load("methods", arm.method) for arm in request.methods}
     per_seed = []
     for name in request.datasets:
         dataset = open_dataset(name)
         store = prepare(dataset, request.data_root, request.store_root, request.skip_corrupt)
-        for method in request.methods:
-            per_seed.append(_resolve(request, dataset, name, store, method, classes, device))
+        recipe = recipes.choose(request.recipe, name, request.preset)
+        for arm in request.methods:
+            per_seed.append(_resolve(request, dataset, name, store, arm, recipe, classes[arm.method], device))
+    _refuse_twins(per_seed, request.methods)
     fixed = [spec for spec in per_seed if None not in dataclasses.astuple(spec.protocol.seeds)]
     if fixed and len(request.seeds) > 1:
         raise UserError(
@@ -77,6 +84,8 @@ def parse_seeds(text: str) -> list[int]:
         if not 1 <= numbers[0] <= MOST_SEEDS:
             raise UserError(f"--seeds {text}: at least one and at most {MOST_SEEDS} seeds.")
         return list(range(numbers[0]))
+    if max(numbers) >= MOST_SEEDS:
+        raise UserError(f"--seeds {text}: seeds from {MOST_SEEDS} on are kept for `bench tune`.")
     if min(numbers) < 0 or len(set(numbers)) != len(numbers):
         raise UserError(f"--seeds {text}: seeds must be different and not negative.")
     return numbers
@@ -87,27 +96,39 @@ def _resolve(
     dataset: Dataset,
     name: str,
     store: Store,
-    method: str,
-    classes: dict[str, type[Method]],
+    arm: Arm,
+    recipe: Recipe | None,
+    cls: type[Method],
     device: torch.device,
 ) -> RunSpec:
-    cls, short = classes[method], discover.short_name(method)
-    words = words_for(request.words, short, [discover.short_name(other) for other in request.methods])
+    short = arm.short_name
+    own = [*request.words, *arm.words()]
+    words = words_for(own, short, [other.short_name for other in request.methods])
+    recommended = words_for(recipe.words(arm) if recipe else [], short, [short])
     defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
-    values = compose_protocol(request.preset, defaults, short, cls.Config, words)
+    values = compose_protocol(request.preset, defaults, short, cls.Config, [*recommended, *words])
     config: Any = build(cls.Config, values.pop("method"), short)
     if values["epochs"] is not None and any(word.startswith("budget.images=") for word in words):
         raise UserError(f"budget.images has no effect where epochs={values['epochs']} is set: leave one of them out.")
-    protocol = _protocol(values, dataset, store, device)
     entry = MethodEntry(
-        name=f"file:{discover.source_path('methods', method)}" if method.startswith("file:") else method,
+        name=f"file:{discover.source_path('methods', arm.method)}" if arm.method.startswith("file:") else arm.method,
         short_name=short,
-        title=discover.describe("methods", method).title.partition(":")[0],
-        version=discover.source_digest(method) or str(cls.version),
+        title=discover.describe("methods", arm.method).title.partition(":")[0],
+        version=discover.source_digest(arm.method) or str(cls.version),
         config=dataclasses.asdict(config),
     )
-    data = DatasetEntry(name, dataset.label, store.fingerprint, len(store.classes))
-    spec = RunSpec(data, entry, protocol, seed=request.seeds[0])
+    spec = RunSpec(
+        dataset=DatasetEntry(name, dataset.label, store.fingerprint, len(store.classes)),
+        method=entry,
+        protocol=_protocol(values, dataset, store, device),
+        seed=request.seeds[0],
+        recipe=recipes.label(recipe, arm, own),
+    )
+    if spec.protocol.augment.local_views and not cls.multi_crop:
+        raise UserError(
+            f"{short} takes the two large views alone: leave augment.local_views out, or set it for a multi-crop "
+            "method alone, e.g. swav.augment.local_views=4."
+        )
     cls.check(context_of(spec, cls, _training_images(store)))
     return spec
 
@@ -151,14 +172,23 @@ def _power_of_two_below(number: int) -> int:
     return max(2, 1 << (number.bit_length() - 1))
 
 
-def _check_names(methods: Sequence[str]) -> None:
-    shorts = [discover.short_name(name) for name in methods]
-    repeated = {name for name in shorts if shorts.count(name) > 1}
-    if repeated:
-        raise UserError(f"--methods names '{repeated.pop()}' twice; a file from outside needs a name of its own.")
-    clash = {name for name in methods if name.startswith("file:")} and set(shorts) & set(Protocol.__dataclass_fields__)
+def _check_names(arms: Sequence[Arm]) -> None:
+    files: dict[str, str] = {}
+    for arm in arms:
+        if files.setdefault(arm.short_name, arm.method) != arm.method:
+            raise UserError(f"--methods names '{arm.short_name}' twice; a file from outside needs a name of its own.")
+    clash = {arm.short_name for arm in arms if arm.method.startswith("file:")} & set(Protocol.__dataclass_fields__)
     if clash:
         raise UserError(f"A method cannot be called '{clash.pop()}', which is a setting; rename the file.")
+
+
+def _refuse_twins(specs: Sequence[RunSpec], arms: Sequence[Arm]) -> None:
+    """Two arms that come to the same run would be one row of the table, counted once."""
+    known: dict[str, str] = {}
+    for spec, arm in zip(specs, itertools.cycle(arms)):
+        if spec.id in known:
+            raise UserError(f"'{arm.name}' is the same run as '{known[spec.id]}': leave one of them out.")
+        known[spec.id] = arm.name
 
 
 def known_preset(name: str) -> str:

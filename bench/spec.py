@@ -47,6 +47,8 @@ class RunSpec:
     protocol: Protocol
     seed: int
     world_size: int = 1
+    recipe: str = "default"
+    """Where the method's settings come from, in words; names things only, and is not part of the id."""
     protocol_version: str = PROTOCOL_VERSION
 
     def canonical(self) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class RunSpec:
             "method": dataclasses.asdict(self.method),
             **dataclasses.asdict(self.protocol),
             "world_size": self.world_size,
+            "recipe": self.recipe,
             "seed": self.seed,
         }
 
@@ -69,6 +72,7 @@ class RunSpec:
             dataset=build(DatasetEntry, rest.pop("dataset"), "dataset"),
             method=MethodEntry(**rest.pop("method")),
             world_size=rest.pop("world_size"),
+            recipe=rest.pop("recipe"),
             seed=rest.pop("seed"),
             protocol=build(Protocol, rest),
         )
@@ -77,7 +81,7 @@ class RunSpec:
     def digest(self) -> str:
         """Eight hexadecimal digits of SHA-256 over the canonical form, less the seed and what only names things."""
         identity = self.canonical()
-        del identity["seed"]
+        del identity["seed"], identity["recipe"]
         del identity["evaluate"]["curve_points"]  # measured along the way, it changes neither encoder nor scores
         identity["dataset"] = {"fingerprint": self.dataset.fingerprint}
         identity["method"] = {key: identity["method"][key] for key in ("short_name", "version", "config")}

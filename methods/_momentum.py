@@ -32,9 +32,8 @@ class Momentum(nn.Module):
         super().__init__()
         self.target = copy.deepcopy(online).requires_grad_(False)
         self.base, self.final = usable_momentum(base, total_steps), final
-        self._online: list[Tensor] = list(
-            online.parameters()
-        )  # a list: parameters are registered where they belong, not here too
+        # A list, so that the online network is not registered here as well.
+        self._online = list(online.parameters())
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():

@@ -6,7 +6,7 @@ import argparse
 
 from bench import discover
 
-HELP = "List methods, datasets or presets, with titles, citations and defaults."
+HELP = "List methods, datasets, presets or recipes, with titles, citations and defaults."
 EXAMPLES = """examples:
   python -m bench list methods
   python -m bench list datasets --names
@@ -14,13 +14,13 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=["methods", "datasets", "presets"])
+    parser.add_argument("kind", choices=["methods", "datasets", "presets", "recipes"])
     parser.add_argument("--names", action="store_true", help="names alone, one a line")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if arguments.kind == "presets":
-        _print_presets(arguments.names)
+    if arguments.kind in ("presets", "recipes"):
+        _print_files(arguments.kind.removesuffix("s"), arguments.names)
         return 0
     for name in discover.names(arguments.kind):
         if arguments.names:
@@ -28,6 +28,8 @@ def main(arguments: argparse.Namespace) -> int:
             continue
         description = discover.describe(arguments.kind, name)
         print(f"{name:<12} {description.title}")
+        if description.missing:
+            print(f"{'':<12} {description.missing}")
         if description.citation:
             print(f"{'':<12} {description.citation}")
         if description.licence:
@@ -37,12 +39,12 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_presets(names_only: bool) -> None:
+def _print_files(kind: str, names_only: bool) -> None:
     from pathlib import Path
 
-    folder = Path(__file__).parent.parent / "config" / "preset"
+    folder = Path(__file__).parent.parent / "config" / kind
     for path in sorted(folder.glob("*.yaml")):
         print(path.stem)
         if not names_only:
-            lines = path.read_text(encoding="utf-8").splitlines()[1:]
-            print("\n".join(f"    {line}" for line in lines))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            print("\n".join(f"    {line}" for line in lines if not line.startswith("# @package")))

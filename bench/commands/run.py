@@ -21,6 +21,7 @@ examples:
   python -m bench run --methods smi,barlow,random --dataset digits
   python -m bench run --methods smi,barlow --dataset imagewoof --seeds 5 --data-root ~/data --output runs
   python -m bench run --methods barlow,file:my_loss.py --dataset folder:~/pictures --preset standard
+  python -m bench run --methods smi,smi:transform=identity,smi:form=maxmin:w=3 --dataset digits
   python -m bench run --methods all --dataset cifar10 --dry-run
 
 The same command again repeats nothing that is finished and goes on where it was stopped.
@@ -29,7 +30,10 @@ The same command again repeats nothing that is finished and goes on where it was
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--methods", required=True, metavar="A,B", help="names, `all`, or file:PATH.py (see `list methods`)"
+        "--methods",
+        required=True,
+        metavar="A,B",
+        help="names or patterns ('solo/*'), `all`, or file:PATH.py (see `list methods`)",
     )
     parser.add_argument(
         "--dataset", required=True, metavar="NAME", help="name, NAME:VARIANT or folder:PATH; several with commas"
@@ -41,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many (5 means 0 to 4) or which (0,3,7; one: 7,); default 3",
     )
     parser.add_argument("--preset", help="quick, standard or paper; default: standard with a GPU, quick without")
+    parser.add_argument(
+        "--recipe",
+        default="auto",
+        metavar="NAME|FILE",
+        help="settings per method: a name (`list recipes`), a file of `tune`, none, or auto, the one for the dataset",
+    )
     parser.add_argument("--epochs", metavar="N", help="passes over the training images")
     parser.add_argument("--backbone", metavar="NAME", help="resnet18, resnet50 or slim")
     parser.add_argument("--batch-size", metavar="N", help="images per step")
@@ -69,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     from bench import discover, local
+    from bench.arms import parse
     from bench.hardware import cores, resolve_device
     from bench.plan import Request, known_preset, parse_seeds, plan
     from bench.store import RunFolder
@@ -77,9 +88,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--jobs {arguments.jobs}: at least one run must go on at a time.")
     if not 0 <= arguments.checkpoint_seconds < float("inf"):
         raise UserError("--checkpoint-seconds must be a number that is not negative.")
-    methods = comma_separated("--methods", arguments.methods)
-    if methods == ["all"]:
-        methods = discover.names("methods")
+    methods = [parse(name) for name in discover.expand("methods", comma_separated("--methods", arguments.methods))]
     device = resolve_device(arguments.device)
     preset = known_preset(arguments.preset or ("standard" if device.type == "cuda" else "quick"))
     request = Request(
@@ -91,9 +100,11 @@ def main(arguments: argparse.Namespace) -> int:
         data_root=arguments.data_root,
         store_root=arguments.store_root,
         skip_corrupt=arguments.skip_corrupt,
+        recipe=arguments.recipe,
     )
-    if arguments.reference is not None and arguments.reference not in map(discover.short_name, methods):
-        raise UserError(f"--reference {arguments.reference} is not one of --methods {','.join(methods)}.")
+    short_names = [arm.short_name for arm in methods]
+    if arguments.reference is not None and arguments.reference not in short_names:
+        raise UserError(f"--reference {arguments.reference} is not one of --methods {','.join(short_names)}.")
     specs = plan(request, device)
     jobs = arguments.jobs or (1 if device.type == "cuda" else min(cores(), len(specs)))
     print(_headline(specs, preset, device.type, jobs), flush=True)

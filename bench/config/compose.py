@@ -28,10 +28,12 @@ def words_for(words: Sequence[str], method: str, methods: Sequence[str]) -> list
     """
     general, own = [], []
     for word in words:
-        parsed = _parse(word)
+        head, _, rest = word.partition(".")
+        if "/" in head.partition("=")[0] and head not in methods:
+            raise UserError(f"'{word}': '{head}' is not one of --methods.{suggest(head, methods)}")
+        parsed = _parse(rest if head in methods else word)  # a slash, as in solo/barlow, is not in Hydra's grammar
         if parsed.is_sweep_override() or parsed.is_add() or parsed.is_delete() or parsed.is_force_add():
             raise UserError(f"'{word}': write key=value, one value at a time.")
-        head, _, rest = word.partition(".")
         if head == method:
             own.append(rest if _first_key(rest) in (*Protocol.__dataclass_fields__, "budget") else f"method.{rest}")
         elif head == "method":

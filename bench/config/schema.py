@@ -39,6 +39,8 @@ class Evaluation:
     """Of the weights exp(similarity / temperature) of the nearest neighbours."""
     curve_points: Annotated[int, Range(minimum=0)]
     """How often kNN on validation images is measured during training (for the learning curve only)."""
+    test: bool
+    """Whether the test split is scored; false while choices are being made (`bench tune`)."""
 
 
 @dataclass(frozen=True)

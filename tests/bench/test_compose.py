@@ -26,6 +26,13 @@ def test_a_setting_for_one_method_wins_over_one_for_all_wherever_it_stands():
     assert values["optimizer"]["lr"] == 0.5
 
 
+def test_a_method_of_a_folder_has_settings_of_its_own_too():
+    words = ["solo/barlow.optimizer.lr=0.5", "solo/barlow.scale=1", "barlow.scale=2", "epochs=7"]
+    methods = ["barlow", "solo/barlow"]
+    assert words_for(words, "solo/barlow", methods) == ["epochs=7", "optimizer.lr=0.5", "method.scale=1"]
+    assert words_for(words, "barlow", methods) == ["epochs=7", "method.scale=2"]
+
+
 def test_hyperparameters_stand_under_the_methods_name():
     values = composed("smi.w=20", "smi.form=maxmin")
     assert values["method"]["w"] == 20
@@ -42,6 +49,7 @@ def test_every_preset_composes(preset):
     ("word", "message"),
     [
         ("optimizer.ls=0.1", "Unknown setting 'optimizer.ls'. Did you mean 'optimizer.lr'?"),
+        ("solo/barlow.scale=1", "'solo/barlow' is not one of --methods. Did you mean 'barlow'?"),
         ("smi.epsilom=1", "Unknown setting 'smi.epsilom'. Did you mean 'smi.epsilon'?"),
         ("barlw.lambda_=1", "Unknown setting 'barlw.lambda_'."),
         ("smi.fom=maxmin", "Unknown setting 'smi.fom'. Did you mean 'smi.form'?"),

@@ -1,10 +1,13 @@
 """The plan: methods x datasets x seeds, each run once, everything resolved."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.arms import parse
 from bench.errors import UserError
 from bench.plan import Request, parse_seeds, plan
 
@@ -17,7 +20,7 @@ def data_root(tmp_path_factory):
 
 
 def planned(data_root, *words, methods=("smi", "barlow"), seeds=(0, 1, 2), preset="quick"):
-    return plan(Request(methods, ["digits"], seeds, preset, words, data_root), CPU)
+    return plan(Request([parse(name) for name in methods], ["digits"], seeds, preset, words, data_root), CPU)
 
 
 def test_every_pair_of_method_and_seed_once_seeds_outermost(data_root):
@@ -47,6 +50,13 @@ def test_a_setting_for_one_method_makes_another_run_of_it_alone(data_root):
     assert before[1].digest == after[1].digest
 
 
+def test_local_views_are_refused_for_a_method_without_multi_crop(data_root):
+    with pytest.raises(
+        UserError, match=r"^barlow takes the two large views alone[^\n]*swav\.augment\.local_views=4\.$"
+    ):
+        planned(data_root, "barlow.augment.local_views=4")
+
+
 def test_a_file_from_outside_is_known_by_its_text(data_root, tmp_path):
     path = tmp_path / "my_loss.py"
     path.write_text(OUTSIDE)
@@ -70,13 +80,18 @@ def test_a_number_of_seeds_counts_from_zero(count):
     assert parse_seeds(str(count)) == list(range(count))
 
 
-@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=8, unique=True))
+@given(st.lists(st.integers(0, 9999), min_size=2, max_size=8, unique=True))
 def test_a_list_of_seeds_is_taken_as_it_is(seeds):
     assert parse_seeds(",".join(map(str, seeds))) == seeds
 
 
 def test_one_seed_can_be_named():
     assert parse_seeds("7,") == [7]
+
+
+def test_the_tuners_seeds_are_refused():
+    with pytest.raises(UserError, match="kept for `bench tune`"):
+        parse_seeds("0,10000")
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "99999999999"])
@@ -112,3 +127,32 @@ class MyLoss(Method):
         za, zb = (self.encoder(view).float() for view in views)
         return self.config.weight * (za - zb).square().mean(), {}
 '''
+
+
+def test_an_arm_is_a_method_with_settings_of_its_own(data_root):
+    specs = planned(data_root, "smi.w=7", methods=("smi", "smi:transform=identity", "barlow"), seeds=(0,))
+    assert [spec.method.config.get("transform") for spec in specs] == ["gaussian", "identity", None]
+    assert [spec.method.config.get("w") for spec in specs] == [7, 7, None]
+    assert len({spec.id for spec in specs}) == 3
+
+
+def test_two_arms_that_are_one_run_are_refused(data_root):
+    with pytest.raises(UserError, match="'smi:form=match' is the same run as 'smi'"):
+        planned(data_root, methods=("smi", "smi:form=match"))
+
+
+def test_a_recipe_gives_each_arm_its_settings_and_the_user_has_the_last_word(data_root, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "label: tuned (2 trials)\ndatasets: []\npresets: []\n"
+        "methods:\n  smi: {w: 5.0, optimizer.lr: 0.5}\n  smi:transform=identity: {w: 3.0}\n"
+    )
+    arms = [parse(name) for name in ("smi", "smi:transform=identity", "barlow")]
+    request = Request(arms, ["digits"], [0], "quick", ["optimizer.lr=0.25"], data_root, recipe=str(path))
+    smi, linear, barlow = plan(request, CPU)
+    assert (smi.method.config["w"], smi.protocol.optimizer.lr, smi.recipe) == (5, 0.25, "tuned (2 trials), changed")
+    assert (linear.method.config["w"], linear.recipe) == (3, "tuned (2 trials)")
+    assert (barlow.protocol.optimizer.lr, barlow.recipe) == (0.25, "default")
+    plain = plan(dataclasses.replace(request, recipe="none"), CPU)
+    assert {spec.recipe for spec in plain} == {"default"}
+    assert barlow.id == plain[2].id

@@ -148,12 +148,13 @@ def test_two_commands_with_one_plan_share_it(tmp_path):
 def test_all_methods_start_from_one_encoder_and_see_the_same_images(tmp_path):
     import torch
 
+    from bench.arms import Arm
     from bench.data import load
     from bench.datasets._store import open_store
     from bench.plan import Request, open_dataset, plan
     from bench.pretrain import Trainer
 
-    request = Request(["smi", "barlow", "supervised"], ["digits"], [3], "quick", TINY, tmp_path)
+    request = Request([Arm(name) for name in ("smi", "barlow", "supervised")], ["digits"], [3], "quick", TINY, tmp_path)
     trainers = [
         Trainer(spec, load(open_store(open_dataset("digits"), tmp_path), torch.device("cpu")), torch.device("cpu"))
         for spec in plan(request, torch.device("cpu"))

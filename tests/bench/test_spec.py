@@ -29,10 +29,11 @@ CANONICAL = {
     "accumulate": 1,
     "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-4, "momentum": 0.9, "warmup_fraction": 0.1},
     "augment": {"flip": 0.5, "blur": [0.0, 0.5]},
-    "evaluate": {"neighbours": 20, "temperature": 0.07, "curve_points": 10},
+    "evaluate": {"neighbours": 20, "temperature": 0.07, "curve_points": 10, "test": True},
     "precision": "float32",
     "seeds": {"init": None, "order": None, "views": None, "probe": None},
     "world_size": 1,
+    "recipe": "tuned (16 trials)",
     "seed": 3,
 }
 NAMES_ONLY = {
@@ -42,6 +43,7 @@ NAMES_ONLY = {
     ("method", "name"),
     ("method", "title"),
     ("evaluate", "curve_points"),
+    ("recipe",),
 }
 CHANGES = {"name": {"slim": "resnet18", "adamw": "sgd"}, "precision": {"float32": "bfloat16"}}
 
@@ -60,6 +62,8 @@ def changed(path):
     old = node[path[-1]]
     if isinstance(old, str):
         node[path[-1]] = CHANGES.get(path[-1], {}).get(old, old + "x")
+    elif isinstance(old, bool):
+        node[path[-1]] = not old
     elif isinstance(old, list):
         node[path[-1]] = [0.25, *old[1:]]
     else:
