@@ -1,56 +1,115 @@
-"""`status`: how far every run of an output folder is, from its files alone."""
+"""`status`: how far every run of an output folder is, from its files alone; once, or again and again."""
 
 from __future__ import annotations
 
 import argparse
-import csv
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError
-from bench.store import RunFolder, in_words
+
+if TYPE_CHECKING:
+    from bench.standing import Standing, Watcher
 
 HELP = "Show how far every run of an output folder is."
 EXAMPLES = """examples:
   python -m bench status
-  python -m bench status runs/monday
+  python -m bench status runs/monday --watch
 """
+REFRESH_SECONDS = 2.0
+SETTLE_SECONDS = 10.0
+"""A plan's next run begins within this time of the last one's end; later than that, `--watch` takes all for done."""
+ORDER = ("running", "stopped", "damaged", "failed", "diverged", "collapsed", "completed")
+HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output", nargs="?", type=Path, default=Path("runs"), metavar="DIR", help="output folder; default runs"
     )
+    parser.add_argument(
+        "--watch", action="store_true", help="look again every two seconds until all runs have ended or Ctrl-C"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from bench.standing import Watcher
+
     output: Path = arguments.output
-    ids = sorted(str(path.parent.relative_to(output)) for path in output.glob("*/*/*/seed*/config.yaml"))
-    if not ids:
+    watcher = Watcher(output)
+    standings = watcher.look()
+    if not standings:
         raise UserError(f"There are no runs under {output}; `python -m bench run` makes some.")
-    width = max(map(len, ids))
-    for run_id in ids:
-        print(f"{run_id:<{width}}  {_state(RunFolder(output, run_id))}")
+    if not arguments.watch:
+        print("\n".join(table(standings)))
+        return 0
+    try:
+        _watch(watcher, standings)
+    except KeyboardInterrupt:
+        print()  # the shell's prompt gets a line of its own; the runs go on
     return 0
 
 
-def _state(folder: RunFolder) -> str:
-    try:
-        result = folder.result()
-    except UserError as error:
-        return str(error)
-    if result is None:
-        return f"{'running' if folder.lock.is_held() else 'stopped'}, {_last_epoch(folder.path)}"
-    return in_words(result)
+def _watch(watcher: Watcher, standings: Sequence[Standing]) -> None:
+    """A table that is drawn anew in a terminal; elsewhere a line for each change of a run's state."""
+    terminal = sys.stdout.isatty()
+    known: dict[str, str] = {}
+    give_up = time.monotonic()  # where all have ended already, one look is enough
+    while True:
+        if terminal:
+            size = shutil.get_terminal_size()
+            lines = _urgent_first(standings, size.lines - 1)
+            print(HOME_AND_CLEAR + "\n".join(line[: size.columns] for line in lines), flush=True)
+        else:
+            for standing in standings:
+                if known.get(standing.run_id) != standing.state:
+                    print(f"{standing.run_id}  {standing.state}  {_progress(standing)}".rstrip(), flush=True)
+                known[standing.run_id] = standing.state
+        if not all(standing.ended for standing in standings):
+            give_up = time.monotonic() + SETTLE_SECONDS
+        elif time.monotonic() >= give_up:
+            return
+        time.sleep(REFRESH_SECONDS)
+        standings = watcher.look()
 
 
-def _last_epoch(folder: Path) -> str:
-    import yaml
+def table(standings: Sequence[Standing]) -> list[str]:
+    """A line of counts, then a line for each run."""
+    counts = Counter(standing.state for standing in standings)
+    done = sum(standing.epochs if standing.ended else standing.epoch for standing in standings)
+    states = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    head = f"{len(standings)} run{'s' * (len(standings) > 1)}: {states}; {done} of {sum(one.epochs for one in standings)} epochs"
+    width = max(len(standing.run_id) for standing in standings)
+    return [head, *(f"{one.run_id:<{width}}  {one.state:<9}  {_progress(one)}".rstrip() for one in standings)]
 
-    epochs = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["epochs"]
-    metrics = folder / "metrics.csv"
-    rows = list(csv.DictReader(metrics.read_text(encoding="utf-8").splitlines())) if metrics.exists() else []
-    if not rows:
-        return f"epoch 0 of {epochs}"
-    last = rows[-1]
-    rate = float(last["images_per_second"])
-    return f"epoch {last['epoch']} of {epochs}, loss {float(last['loss']):.4g}, {rate:.0f} images/s"
+
+def _urgent_first(standings: Sequence[Standing], height: int) -> list[str]:
+    """The table cut to `height` lines, with what runs or went wrong at its top."""
+    lines = table(sorted(standings, key=lambda standing: (ORDER.index(standing.state), standing.run_id)))
+    if len(lines) <= height:
+        return lines
+    return [*lines[: height - 1], f"... and {len(lines) - height + 1} more"]
+
+
+def _progress(standing: Standing) -> str:
+    if standing.ended:
+        return standing.outcome
+    parts = [f"epoch {standing.epoch:>3} of {standing.epochs}"]
+    if standing.loss is not None:
+        parts += [f"loss {standing.loss:<10.4g}", f"{standing.images_per_second:>7,.0f} images/s"]
+    if standing.state == "running" and standing.seconds_left is not None:
+        parts.append(f"{_duration(standing.seconds_left)} left")
+    return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
