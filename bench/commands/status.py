@@ -83,7 +83,8 @@ def table(standings: Sequence[Standing]) -> list[str]:
     counts = Counter(standing.state for standing in standings)
     done = sum(standing.epochs if standing.ended else standing.epoch for standing in standings)
     states = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    head = f"{len(standings)} run{'s' * (len(standings) > 1)}: {states}; {done} of {sum(one.epochs for one in standings)} epochs"
+    epochs = sum(standing.epochs for standing in standings)
+    head = f"{len(standings)} run{'s' * (len(standings) > 1)}: {states}; {done} of {epochs} epochs"
     width = max(len(standing.run_id) for standing in standings)
     return [head, *(f"{one.run_id:<{width}}  {one.state:<9}  {_progress(one)}".rstrip() for one in standings)]
 
