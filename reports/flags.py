@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 
 from bench.reports import text
-from bench.reports.comparison import Comparison, Row, leaves
+from bench.reports.comparison import Comparison
+from bench.reports.notes import recipes
+from bench.reports.rows import Row, leaves
 
 ENVIRONMENT = {
     "environment.hardware": "hardware",
@@ -24,6 +26,7 @@ def red_flags(comparison: Comparison) -> list[str]:
     """One line each: mixed protocols, machines or code; suspicious scores; runs that are missing or contradictory."""
     return [
         *_mixed_configuration(comparison.rows),
+        *_mixed_recipes(comparison.competing),
         *_mixed_environment(comparison.rows),
         *(flag for row in comparison.rows for flag in _identical_seeds(row)),
         *_not_above_random(comparison),
@@ -41,6 +44,12 @@ def _mixed_configuration(rows: Sequence[Row]) -> list[str]:
             name = "protocol version" if field == "protocol" else field
             flags.append(f"Different values of {name} in one table: {_grouped(by_value)}.")
     return flags
+
+
+def _mixed_recipes(rows: Sequence[Row]) -> list[str]:
+    if len(recipes(rows)) < 2:
+        return []
+    return ["Different recipes in one table (see above): a tuned method is not comparable with an untuned one."]
 
 
 def _mixed_environment(rows: Sequence[Row]) -> list[str]:
@@ -67,20 +76,20 @@ def _identical_seeds(row: Row) -> list[str]:
         return [
             f"{row.label}: {text.runs(twins)} identical to another seed's in every score: did the seed take effect?"
         ]
-    if row.linear and row.linear.n > 1 and row.linear.sd == 0:
+    if row.score and row.score.n > 1 and row.score.sd == 0:
         return [
-            f"{row.label}: the same linear accuracy for all {row.linear.n} seeds: with no spread seen, differences to "
-            "it look surer than they are."
+            f"{row.label}: the same {text.metric(row.metric)} for all {row.score.n} seeds: with no spread seen, "
+            "differences to it look surer than they are."
         ]
     return []
 
 
 def _not_above_random(comparison: Comparison) -> list[str]:
-    baseline = max((row.linear.mean for row in comparison.rows if row.method == "random" and row.linear), default=None)
+    baseline = max((row.score.mean for row in comparison.rows if row.method == "random" and row.score), default=None)
     if baseline is None:
         return []
-    low = [row.label for row in comparison.competing if row.linear and row.linear.mean <= baseline]
-    return [f"Not above the random encoder in linear accuracy: {text.listed(low)}."] if low else []
+    low = [row.label for row in comparison.competing if row.score and row.score.mean <= baseline]
+    return [f"Not above the random encoder in {text.metric(comparison.metric)}: {text.listed(low)}."] if low else []
 
 
 def _missing(runs: pd.DataFrame) -> list[str]:

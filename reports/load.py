@@ -177,7 +177,7 @@ def _worth(record: Mapping[str, Any]) -> int:
 
 def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:
     decisive = ("status", "collapsed", "scores.", "geometry.", "config.")
-    return {key: value for key, value in record.items() if key.startswith(decisive)}
+    return {key: value for key, value in record.items() if key.startswith(decisive) and key != "config.recipe"}
 
 
 def _one_line(error: Exception) -> str:

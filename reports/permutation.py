@@ -36,3 +36,18 @@ def permutation_p(a: ArrayLike, b: ArrayLike) -> float | None:
 def smallest_p(n_a: int, n_b: int) -> float:
     """The smallest two-sided p that so many runs can give: 0.1 at 3 and 3, 0.0079 at 5 and 5; 1 without a run."""
     return min(1.0, 2 / math.comb(n_a + n_b, n_a))
+
+
+def sign_flip_p(differences: ArrayLike) -> float | None:
+    """The same for pairs: two-sided exact p over all signs that the paired differences could have had."""
+    differences = checked(differences)
+    if 2 ** len(differences) > MOST_SPLITS:
+        return None
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(differences))))
+    slack = 1e-12 * np.abs(differences).sum()
+    return float(np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - slack))
+
+
+def smallest_paired_p(n: int) -> float:
+    """The smallest p of `sign_flip_p` for n pairs: 0.25 at 3, 0.0625 at 5; 1 without a pair."""
+    return min(1.0, 2 / 2**n)

@@ -1,100 +1,107 @@
-"""A comparison as a table and as sentences: the words are chosen by the numbers."""
+"""The table of one dataset: its rows, columns and records."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from bench.reports import text
-from bench.reports.comparison import DECISIVE, Comparison, Row
+from bench.reports import statistics, text
+from bench.reports.comparison import Comparison
 from bench.reports.flags import red_flags
-from bench.reports.statistics import ALPHA, Summary
+from bench.reports.measures import MEASURES, Measure, measures
+from bench.reports.notes import MARK, notes, tuned
+from bench.reports.rows import Row, summary_of
+from bench.reports.sentences import answer, decimals_of, losses
+from bench.reports.statistics import Summary
 from bench.reports.tables import Cell, Column, Table
 
-COST = {"images_per_second": "cost.images_per_second", "peak_memory_mib": "cost.peak_memory_mib"}
-RANK = "geometry.effective_rank"
+__all__ = ["answer", "losses", "results_table"]
 
 
-def results_table(comparison: Comparison) -> Table:
-    """The table of one dataset: accuracy, difference to the reference, geometry, cost, what went wrong.
+def results_table(comparison: Comparison, columns: Sequence[str] | None = None) -> Table:
+    """The table of one dataset: accuracies, difference to the reference, the other `columns`, what went wrong.
 
-    A column in which no row has a value is left out.
+    `columns` are names of bench.reports.measures; the deciding accuracy is shown in any case. A column in which no
+    row has a value is left out. Raises UserError for an unknown column.
     """
-    decimals = _decimals(comparison)
-    columns = [
-        Column("method", "configuration", numeric=False),
-        Column("n"),
-        Column("linear", "%"),
-        Column("kNN", "%"),
-        Column("difference", "points"),
-        Column("effective", "rank"),
-        Column("images", "/ s"),
-        Column("memory", "MiB"),
-        Column("runs", "gone wrong", numeric=False),
-    ]
+    decimals = decimals_of(comparison)
+    if columns is not None and comparison.metric not in columns:
+        columns = [comparison.metric, *columns]
+    chosen = measures(columns, comparison.runs)
+    accuracies = {name: measure for name, measure in chosen.items() if measure.accuracy}
+    others = {name: measure for name, measure in chosen.items() if not measure.accuracy}
+    heads = [Column("method", "configuration", numeric=False), Column("n")]
+    heads += [Column(measure.heading, measure.unit) for measure in accuracies.values()]
+    heads += [Column("difference", "points")]
+    heads += [Column(measure.heading, measure.unit) for measure in others.values()]
+    heads += [Column("runs", "gone wrong", numeric=False)]
 
     def cells(row: Row) -> list[Cell]:
-        n = row.linear.n if row.linear else 0
+        n = len(row.scores)
+        summaries = [(name, summary_of(row, measure.column)) for name, measure in accuracies.items()]
         return [
             Cell(_name(row)),
-            Cell((str(n),)),
-            Cell(_accuracy(row.linear, decimals), row.bold),
-            Cell(_accuracy(row.knn, decimals) + ((f"n = {row.knn.n}",) if row.knn and row.knn.n != n else ())),
-            Cell(_difference(row, comparison, decimals)),
-            Cell((text.number(_aggregate(row, RANK, np.mean)),)),
-            Cell((text.number(_aggregate(row, COST["images_per_second"], np.median), 0),)),
-            Cell((text.number(_aggregate(row, COST["peak_memory_mib"], np.max), 0),)),
+            Cell((str(n),), sort=n),
+            *(_accuracy(summary, n, decimals, row.bold and name == comparison.metric) for name, summary in summaries),
+            _difference(row, comparison, decimals),
+            *(number_cell(measure.value(row), measure.decimals) for measure in others.values()),
             Cell(_losses(row)),
         ]
 
     rows = [cells(row) for row in comparison.rows]
-    filled = [any(row[index].lines not in ((), (text.NOTHING,)) for row in rows) for index in range(len(columns))]
+    filled = [any(row[index].lines not in ((), (text.NOTHING,)) for row in rows) for index in range(len(heads))]
     kept = [list(itertools.compress(row, filled)) for row in rows]
     return Table(
-        label="tab:" + re.sub(r"[^A-Za-z0-9.-]", "-", comparison.name),
-        caption=_caption(comparison),
-        columns=list(itertools.compress(columns, filled)),
+        label=table_label(comparison.name),
+        caption=_caption(comparison, list(chosen.values())),
+        columns=list(itertools.compress(heads, filled)),
         body=kept[: len(comparison.competing)],
         aside=kept[len(comparison.competing) :],
-        notes=[*_limits(comparison, decimals), *(f"Flag: {flag}" for flag in red_flags(comparison))],
-        records=[_record(row, comparison) for row in comparison.rows],
+        notes=[*notes(comparison, decimals), *(f"Flag: {flag}" for flag in red_flags(comparison))],
+        records=[_record(row, comparison, chosen) for row in comparison.rows],
     )
 
 
-def losses(row: Row) -> list[str]:
-    """`2 of 5 diverged`, one entry for each kind of loss that happened."""
-    counts = {status: row.count(status) for status in ("diverged", "failed", "unfinished", "unreadable")}
-    counts["collapsed"] = row.collapsed
-    return [f"{count} of {len(row.runs)} {kind}" for kind, count in counts.items() if count]
+def table_label(name: str) -> str:
+    """`tab:...` with nothing in it that LaTeX or HTML would stumble over."""
+    return "tab:" + re.sub(r"[^A-Za-z0-9.-]", "-", name)
 
 
-def answer(comparison: Comparison) -> list[str]:
-    """What the runs say about linear accuracy on this dataset, one sentence per competing method, best first."""
-    reference = comparison.reference
-    if reference is None:
-        return [f"On {comparison.title} there is no run of the reference, so that nothing is compared."]
-    if reference.linear is None:
-        return [f"On {comparison.title} no run of the reference {reference.label} has a score: nothing is compared."]
-    sentences = []
-    for row in comparison.competing:
-        if row.key == reference.key:
-            continue
-        if row.linear is None:
-            sentences.append(f"{row.label} has no completed run on {comparison.title} ({', '.join(losses(row))}).")
-        else:
-            sentences.append(_sentence(row, reference, comparison.title, _decimals(comparison)))
-    return sentences or [f"On {comparison.title} only {reference.label} was run: there is nothing to compare it with."]
+def number_cell(value: float | None, decimals: int) -> Cell:
+    if value is not None and math.isinf(value):
+        return Cell(("not", "reached"), sort=value)
+    return Cell((text.number(value, decimals),), sort=value)
+
+
+def accuracy_lines(summary: Summary | None, decimals: int) -> tuple[str, ...]:
+    """Mean ± standard deviation and, below, the t interval; what does not exist is left out."""
+    if summary is None:
+        return (text.NOTHING,)
+    mean = text.percent(summary.mean, decimals)
+    if summary.sd is None:
+        return (mean,)
+    spread = f"{mean} ± {text.percent(summary.sd, decimals)}"
+    return (spread,) if summary.interval is None else (spread, text.interval(summary.interval, decimals))
+
+
+def _accuracy(summary: Summary | None, n: int, decimals: int, bold: bool) -> Cell:
+    """With its own n where that is not the row's."""
+    lines = accuracy_lines(summary, decimals)
+    if summary and summary.n != n:
+        lines += (f"n = {summary.n}",)
+    return Cell(lines, bold, sort=summary.mean if summary else None)
 
 
 def _name(row: Row) -> tuple[str, ...]:
+    title = f"{row.title} {MARK}" if tuned(row) else row.title
     if not row.changes:
-        return row.title, row.digest
+        return title, row.digest
     *first, last = row.changes
     changes = [*(f"{change}," for change in first), f"{last}]"]
-    return row.title, f"[{changes[0]}", *changes[1:], row.digest
+    return title, f"[{changes[0]}", *changes[1:], row.digest
 
 
 def _losses(row: Row) -> tuple[str, ...]:
@@ -103,124 +110,84 @@ def _losses(row: Row) -> tuple[str, ...]:
     return (*lines[:-1], lines[-1].rstrip(",")) if lines else ()
 
 
-def _sentence(row: Row, reference: Row, where: str, decimals: int) -> str:
-    assert row.linear is not None
-    assert reference.linear is not None
-    assert row.difference is not None
-    ns = (row.linear.n, reference.linear.n)
-    n = f"n = {ns[0]}" if ns[0] == ns[1] else f"n = {ns[0]} against {ns[1]}"
-    gap = text.points(row.difference.difference, decimals)
-    if row.difference.interval is None or row.p is None:
-        why = "one run says nothing about the spread" if min(ns) == 1 else "the seeds show no spread"
-        return (
-            f"{row.label} against {reference.label} on {where}: {gap} points in linear accuracy, "
-            f"but no test is possible with {n} ({why})."
-        )
-    low, high = (text.percent(bound, decimals) for bound in row.difference.interval)
-    p = text.p_value(row.p)
-    if row.p < ALPHA:
-        direction = "above" if row.difference.difference > 0 else "below"
-        size = text.percent(abs(row.difference.difference), decimals)
-        return (
-            f"{row.label} is {size} points {direction} {reference.label} in linear accuracy on {where} "
-            f"(95 % interval {low} to {high}, {n}, Holm-corrected {p})."
-        )
-    uncorrected = ""
-    if row.difference.p is not None and row.difference.p < ALPHA:
-        uncorrected = "; the interval leaves out 0, but not after Holm's correction for several comparisons"
-    return (
-        f"{row.label} cannot be told apart from {reference.label} in linear accuracy on {where} with {n} "
-        f"({gap} points, 95 % interval {low} to {high}, Holm-corrected {p}{uncorrected})."
-    )
-
-
-def _decimals(comparison: Comparison) -> int:
-    """One decimal of a percentage, two where a standard deviation would otherwise be printed as 0.0."""
-    summaries = [summary for row in comparison.rows for summary in (row.linear, row.knn) if summary]
-    return 2 if any(summary.sd and 100 * summary.sd < 0.05 for summary in summaries) else 1
-
-
-def _accuracy(summary: Summary | None, decimals: int) -> tuple[str, ...]:
-    if summary is None:
-        return (text.NOTHING,)
-    mean = text.percent(summary.mean, decimals)
-    if summary.sd is None:
-        return (mean,)
-    spread = f"{mean} ± {text.percent(summary.sd, decimals)}"
-    if summary.interval is None:
-        return (spread,)
-    return spread, _interval([text.percent(end, decimals) for end in summary.interval])
-
-
-def _difference(row: Row, comparison: Comparison, decimals: int) -> tuple[str, ...]:
+def _difference(row: Row, comparison: Comparison, decimals: int) -> Cell:
     if comparison.reference and row.key == comparison.reference.key:
-        return ("reference",)
+        return Cell(("reference",), sort=0.0)
     if row.difference is None:
-        return (text.NOTHING,)
+        return Cell((text.NOTHING,))
     lines = [text.points(row.difference.difference, decimals)]
     if row.difference.interval is not None:
-        lines.append(_interval([text.percent(bound, decimals) for bound in row.difference.interval]))
-    return (*lines, text.p_value(row.p)) if row.p is not None else tuple(lines)
+        lines.append(text.interval(row.difference.interval, decimals))
+    if row.p is not None:
+        lines.append(text.p_value(row.p))
+    return Cell(tuple(lines), sort=row.difference.difference)
 
 
-def _interval(ends: list[str]) -> str:
-    return f"[{ends[0]}, {ends[1]}]"
-
-
-def _aggregate(row: Row, column: str, function: Any) -> float | None:
-    values = row.values(column)
-    return float(function(values)) if values else None
-
-
-def _caption(comparison: Comparison) -> str:
+def _caption(comparison: Comparison, shown: Sequence[Measure]) -> str:
     versus = f" to {comparison.reference.label}" if comparison.reference else ""
+    what = text.metric(comparison.metric)
+    test = "the paired t test's" if comparison.paired else "Welch's"
+    name = "the paired t test" if comparison.paired else "Welch's test"
+    explained = {
+        "images_per_second": "images/s: median",
+        "memory": "memory: peak",
+        "minutes_to_knn": "minutes to kNN: of pretraining, to the declared validation kNN; median, where never counts",
+        "best_epoch_knn": "best epoch kNN: highest validation accuracy of any epoch, a teaching aid and no result",
+    }
+    parts = [words for key, words in explained.items() if MEASURES[key] in shown]
+    closing = f" {text.listed(parts)}." if parts else ""
     return (
         f"Accuracy on the test images of {comparison.title}. Mean ± sample standard deviation over n seeds and, "
-        f"in brackets, the 95 % t interval of the mean; difference{versus} in linear accuracy with Welch's 95 % "
-        "interval and p after Holm's correction. Bold: the best linear accuracy and all that Welch's test with Holm's "
-        "correction (α = 0.05) cannot tell from it. Images/s: median; memory: peak."
+        f"in brackets, the 95 % t interval of the mean; difference{versus} in {what} with {test} 95 % "
+        f"interval and p after Holm's correction. Bold: the best {what} and all that {name} with Holm's "
+        f"correction (α = 0.05) cannot tell from it.{closing[:1]}{closing[1:2].upper()}{closing[2:]}"
     )
 
 
-def _limits(comparison: Comparison, decimals: int) -> list[str]:
-    notes = ["Intervals cover the choice of seed, not the choice of test images. Collapsed runs are in the means."]
-    if comparison.detectable:
-        sizes = [f"{text.percent(size, decimals)} points with n = {n}" for n, size in comparison.detectable.items()]
-        notes.append(
-            "Estimate from the pooled standard deviation of the competing rows: the smallest difference between two "
-            f"methods that is found with 80 % probability is {text.listed(sizes)} each (two-sample t test, α = 0.05, "
-            "before Holm's correction); smaller ones are found less often."
-        )
-    else:
-        notes.append(
-            "No spread between seeds is known for any competing row: no difference here can be told from seed noise."
-        )
-    reference = comparison.reference
-    variants = [row for row in comparison.rows if reference and row.method == reference.method]
-    if reference and len(variants) > 1:
-        notes.append(
-            f"{reference.method} has {len(variants)} configurations; the reference is {reference.digest}, "
-            "declared or else the one with most completed runs."
-        )
-    return notes
-
-
-def _record(row: Row, comparison: Comparison) -> dict[str, Any]:
+def _record(row: Row, comparison: Comparison, chosen: dict[str, Measure]) -> dict[str, Any]:
     record: dict[str, Any] = {"dataset": comparison.title, "fingerprint": comparison.fingerprint}
-    record |= {"method": row.method, "hash": row.digest, "label": row.label, "runs": len(row.runs)}
-    record |= {status: row.count(status) for status in ("completed", "diverged", "failed", "unfinished", "unreadable")}
-    record["collapsed"] = row.collapsed
-    for name, summary, column in (("linear", row.linear, DECISIVE), ("knn", row.knn, "scores.knn")):
-        record |= _summary_record(name, summary)
-        record[f"{name}_values"] = " ".join(map(repr, row.values(column)))
+    record |= {"method": row.method, "hash": row.digest, "label": row.label, "recipe": row.recipe}
+    statuses = {name: row.count(name) for name in ("completed", "diverged", "failed", "unfinished", "unreadable")}
+    record |= {"runs": len(row.runs), **statuses, "collapsed": row.collapsed, **_success(statuses)}
+    for name, measure in chosen.items():
+        if measure.accuracy:
+            record |= _summary_record(name, summary_of(row, measure.column))
+            record[f"{name}_values"] = " ".join(map(repr, row.values(measure.column)))
     record["bold"] = row.bold
-    if row.difference is not None:
-        low, high = row.difference.interval or (None, None)
-        record |= {"difference": row.difference.difference, "difference_low": low, "difference_high": high}
-        record |= {"p": row.difference.p, "p_holm": row.p, "hedges_g": row.hedges_g}
-    record |= {"effective_rank": _aggregate(row, RANK, np.mean)}
-    record |= {"images_per_second": _aggregate(row, COST["images_per_second"], np.median)}
-    return record | {"peak_memory_mib": _aggregate(row, COST["peak_memory_mib"], np.max)}
+    if row.against is not None:
+        record |= _against_record(row)
+    return record | {name: measure.value(row) for name, measure in chosen.items() if not measure.accuracy}
+
+
+def _success(statuses: dict[str, int]) -> dict[str, float | None]:
+    """Share of the runs that ended which gave a score, with Wilson's interval."""
+    ended = statuses["completed"] + statuses["diverged"] + statuses["failed"]
+    if not ended:
+        return {"success_rate": None, "success_low": None, "success_high": None}
+    low, high = statistics.wilson(statuses["completed"], ended)
+    return {"success_rate": statuses["completed"] / ended, "success_low": low, "success_high": high}
+
+
+def _against_record(row: Row) -> dict[str, Any]:
+    found = row.against
+    assert found is not None
+    low, high = found.difference.interval or (None, None)
+    record = {"difference": found.difference.difference, "difference_low": low, "difference_high": high}
+    record |= {"p": found.difference.p, "p_holm": found.p, "hedges_g": found.hedges_g}
+    record |= {"improvement": found.improvement, "permutation_p_holm": found.permutation_p}
+    record |= {"smallest_permutation_p_holm": found.smallest_permutation_p}
+    record |= {"pairs": found.pairs, "correlation": found.correlation, "mcnemar_p": found.mcnemar_p}
+    if found.equivalence:
+        record |= {"margin": found.equivalence.margin, "equivalent_p": found.equivalence.p_equivalent}
+        record |= {"not_inferior_p": found.equivalence.p_not_inferior}
+    if found.seeds_needed:
+        needed = found.seeds_needed
+        record |= {"seeds_needed_low": needed.low, "seeds_needed": needed.estimate, "seeds_needed_high": needed.high}
+    if found.pictures:
+        both = found.pictures
+        record |= {"seeds_error": both.seeds_error, "pictures_error": both.pictures_error}
+        record |= {"both_low": both.interval[0], "both_high": both.interval[1]}
+    return record
 
 
 def _summary_record(name: str, summary: Summary | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _LATEX = {
     "≥": r"$\ge$",
     "–": "--",
     "—": "---",
+    "†": r"\dag{}",
     "’": "'",
     **{letter: f"$\\{name}$" for letter, name in {"α": "alpha", "β": "beta", "γ": "gamma", "ε": "varepsilon"}.items()},
     **{
@@ -72,6 +73,16 @@ def p_value(p: float) -> str:
 def runs(count: int) -> str:
     """`1 run`, `2 runs`."""
     return f"{count} run" if count == 1 else f"{count} runs"
+
+
+def metric(name: str) -> str:
+    """A score in words: `linear accuracy`, `kNN accuracy`."""
+    return f"{'kNN' if name == 'knn' else name.replace('_', ' ')} accuracy"
+
+
+def interval(ends: Sequence[float], decimals: int = 1) -> str:
+    """Fractions as `[−0.2, 3.6]` in percent or points."""
+    return f"[{percent(ends[0], decimals)}, {percent(ends[1], decimals)}]"
 
 
 def listed(items: Sequence[str]) -> str:

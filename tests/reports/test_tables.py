@@ -1,10 +1,11 @@
-"""The three forms of a table, and the escaping of whatever a method or a dataset is called."""
+"""The four forms of a table, and the escaping of whatever a method or a dataset is called."""
 
 import csv
 import io
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ def table(name: str = "SMI") -> Table:
         caption=f"Accuracy, ± is the sample standard deviation. {name}",
         columns=[Column("method", name, numeric=False), Column("linear", "%")],
         body=[
-            [Cell((name, "1a2b3c4d")), Cell(("43.4 ± 0.5", "[42.7, 44.1]"), bold=True)],
+            [Cell((name, "1a2b3c4d")), Cell(("43.4 ± 0.5", "[42.7, 44.1]"), bold=True, sort=0.434)],
             [Cell(("Barlow Twins",)), Cell(("40.5",))],
         ],
         aside=[[Cell(("Random encoder",)), Cell(("21.5",))]],
@@ -49,13 +50,14 @@ def test_markdown() -> None:
 
 def test_latex() -> None:
     lines = table().latex().splitlines()
+    assert r"\begin{tabular}{@{}lS[table-format=2.1(1)]@{}}" in lines
     assert lines[lines.index(r"\toprule") : lines.index(r"\end{tabular}")] == [
         r"\toprule",
-        r"method & linear \\",
-        r"SMI & \% \\",
+        r"method & {linear} \\",
+        r"SMI & {\%} \\",
         r"\midrule",
-        r"SMI & \textbf{43.4 $\pm$ 0.5} \\",
-        r"1a2b3c4d & \textbf{{[}42.7, 44.1{]}} \\",
+        r"SMI & \bfseries 43.4 \pm 0.5 \\",
+        r"1a2b3c4d & {\bfseries {[}42.7, 44.1{]}} \\",
         r"\addlinespace[2pt]",
         r"Barlow Twins & 40.5 \\",
         r"\midrule",
@@ -63,6 +65,38 @@ def test_latex() -> None:
         r"\bottomrule",
     ]
     assert r"\label{tab:woof}" in lines
+
+
+@pytest.mark.parametrize(
+    ("lines", "specification"),
+    [
+        (["33.1 ± 0.1", "[32.8, 33.4]", "9.0 ± 10.7"], "S[table-format=2.1(3)]"),
+        (["+1.9", "−12.25", "reference", "–"], "S[table-format=+2.2]"),
+        (["3", "12"], "S[table-format=2.0]"),
+        (["1.0 ± 0.0"], "S[table-format=1.1(1)]"),
+        (["–", "not"], "r"),
+    ],
+)
+def test_a_number_column_has_room_for_its_widest_number(lines: list[str], specification: str) -> None:
+    cells = [[Cell(("a",)), Cell((line,))] for line in lines]
+    one = Table("tab:x", "", [Column("a", numeric=False), Column("b")], cells, [], [], [])
+    assert f"{{@{{}}l{specification}@{{}}}}" in one.latex()
+
+
+def test_html_is_well_formed_escaped_and_sortable() -> None:
+    page = ElementTree.fromstring(f"<div>{table(NASTY).to_html().replace('<br>', '<br/>')}</div>")
+    found = page.find("table")
+    assert found is not None
+    assert found.get("id") == "tab:woof"
+    bodies = found.findall("tbody")
+    assert [body.get("class") for body in bodies] == [None, "aside"]
+    first = bodies[0].findall("tr")[0]
+    assert "".join(first[0].itertext()) == NASTY + "1a2b3c4d"
+    assert (first[0].get("scope"), first[1].get("class"), first[1].get("data-sort")) == ("row", "numeric", "0.434")
+    assert "".join(first[1].itertext()) == "43.4 ± 0.5[42.7, 44.1]"
+    assert first[1].find("strong") is not None
+    assert bodies[0].findall("tr")[1][1].get("data-sort") == ""
+    assert [item.text for item in page.findall("ul/li")] == [f"A note. {NASTY}", "Another."]
 
 
 def test_csv_keeps_full_precision_and_leaves_absent_values_empty() -> None:
@@ -101,12 +135,17 @@ def test_points_carry_a_sign_unless_zero(fraction: float, printed: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_latex_compiles_with_booktabs_alone(tmp_path: Path) -> None:
+def test_the_latex_compiles_with_booktabs_and_siunitx(tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed (Debian: texlive-latex-base, texlive-latex-recommended)")
+    if (
+        shutil.which("kpsewhich") is None
+        or subprocess.run(["kpsewhich", "siunitx.sty"], capture_output=True).returncode
+    ):
+        pytest.skip("siunitx is not installed (Debian: texlive-science)")
     (tmp_path / "table.tex").write_text(table(NASTY).latex(), encoding="utf-8")
     (tmp_path / "main.tex").write_text(
-        "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{table}\nTable~\\ref{tab:woof}\n"
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage{siunitx}\n\\begin{document}\n\\input{table}\nTable~\\ref{tab:woof}\n"
         "\\end{document}\n"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
