@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -35,7 +35,7 @@ def print_estimate(
             continue
         kind = spec.id.rpartition("/")[0]
         if kind not in seconds:
-            seconds[kind] = _pretraining_seconds(spec, data_root, store_root, device)
+            seconds[kind] = pretraining_seconds(spec, data_root, store_root, device, time.perf_counter)
         print(f"{spec.id}  about {seconds[kind]:.0f} s")
         left += seconds[kind]
     print(
@@ -44,12 +44,15 @@ def print_estimate(
     )
 
 
-def _pretraining_seconds(spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device) -> float:
+def pretraining_seconds(
+    spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device, clock: Callable[[], float]
+) -> float:
+    """Estimated seconds, by `clock`, of a run's pretraining alone."""
     store = open_store(open_dataset(spec.dataset.name), data_root, store_root)
     trainer = Trainer(spec, load(store, device), device)
     times = []
     for _ in range(min(trainer.total_steps, WARM_UP_STEPS + TIMED_STEPS)):
-        start = time.perf_counter()
+        start = clock()
         trainer.measure_step()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times[WARM_UP_STEPS:] or times) * trainer.total_steps

@@ -119,10 +119,10 @@ def in_words(result: Mapping[str, Any]) -> str:
     if result["status"] != "completed":
         return f"{result['status']}: {result['reason']}"
     scores = result["scores"]
-    return (
-        f"{'collapsed' if result['collapsed'] else 'completed'}: linear {100 * scores['linear']:.1f} %, "
-        f"kNN {100 * scores['knn']:.1f} % ({result['cost']['seconds']:.0f} s)"
-    )
+    state = "collapsed" if result["collapsed"] else "completed"
+    where, suffix = ("", "") if "linear" in scores else (" on validation", "_validation")  # without a test: tuning
+    linear, knn = (100 * scores[f"{name}{suffix}"] for name in ("linear", "knn"))
+    return f"{state}: linear {linear:.1f} %, kNN {knn:.1f} %{where} ({result['cost']['seconds']:.0f} s)"
 
 
 @contextmanager

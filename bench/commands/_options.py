@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.local import Execution
+    from bench.plan import Request
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +33,73 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--skip-corrupt", action="store_true", help="leave unreadable images out instead of refusing them"
+    )
+
+
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """What `run` and `tune` share: methods, data, the common settings, and how runs are carried out."""
+    parser.add_argument(
+        "--methods",
+        required=True,
+        metavar="A,B",
+        help="names, NAME:key=value, patterns ('solo/*'), `all`, or file:PATH.py (see `list methods`)",
+    )
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="name, NAME:VARIANT or folder:PATH; several with commas"
+    )
+    parser.add_argument("--preset", help="quick, standard or paper; default: standard with a GPU, quick without")
+    parser.add_argument("--epochs", metavar="N", help="passes over the training images")
+    parser.add_argument("--backbone", metavar="NAME", help="resnet18, resnet50 or slim")
+    parser.add_argument("--batch-size", metavar="N", help="images per step")
+    add_data_options(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or one on a GPU"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=120, metavar="S", help="time between checkpoints; default 120"
+    )
+
+
+def request_of(arguments: argparse.Namespace, device: torch.device, seeds: Sequence[int], recipe: str) -> Request:
+    """The plan that the options of `add_plan_options` ask for. Raises UserError for an unknown name."""
+    from bench import discover
+    from bench.arms import parse
+    from bench.plan import Request, known_preset
+
+    flags = {"epochs": arguments.epochs, "backbone.name": arguments.backbone, "batch_size": arguments.batch_size}
+    return Request(
+        methods=[parse(name) for name in discover.expand("methods", comma_separated("--methods", arguments.methods))],
+        datasets=comma_separated("--dataset", arguments.dataset),
+        seeds=seeds,
+        preset=known_preset(arguments.preset or ("standard" if device.type == "cuda" else "quick")),
+        # The user's key=value words come behind the options and win.
+        words=[*(f"{key}={value}" for key, value in flags.items() if value is not None), *arguments.words],
+        data_root=arguments.data_root,
+        store_root=arguments.store_root,
+        skip_corrupt=arguments.skip_corrupt,
+        recipe=recipe,
+    )
+
+
+def execution_of(arguments: argparse.Namespace, device: torch.device, runs: int) -> Execution:
+    """How `runs` runs are carried out on this machine. Raises UserError for a number out of its range."""
+    from bench.hardware import cores
+    from bench.local import Execution
+
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UserError(f"--jobs {arguments.jobs}: at least one run must go on at a time.")
+    if not 0 <= arguments.checkpoint_seconds < float("inf"):
+        raise UserError("--checkpoint-seconds must be a number that is not negative.")
+    jobs = arguments.jobs or (1 if device.type == "cuda" else min(cores(), runs))
+    return Execution(
+        output=arguments.output,
+        data_root=arguments.data_root,
+        store_root=arguments.store_root,
+        device=str(device),
+        jobs=jobs,
+        threads=max(1, cores() // jobs),
+        checkpoint_seconds=arguments.checkpoint_seconds,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands._options import add_data_options, comma_separated, print_report
+from bench.commands._options import add_plan_options, execution_of, print_report, request_of
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,44 +29,24 @@ The same command again repeats nothing that is finished and goes on where it was
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--methods",
-        required=True,
-        metavar="A,B",
-        help="names or patterns ('solo/*'), `all`, or file:PATH.py (see `list methods`)",
-    )
-    parser.add_argument(
-        "--dataset", required=True, metavar="NAME", help="name, NAME:VARIANT or folder:PATH; several with commas"
-    )
+    add_plan_options(parser)
     parser.add_argument(
         "--seeds",
         default="3",
         metavar="N|A,B",
         help="how many (5 means 0 to 4) or which (0,3,7; one: 7,); default 3",
     )
-    parser.add_argument("--preset", help="quick, standard or paper; default: standard with a GPU, quick without")
     parser.add_argument(
         "--recipe",
         default="auto",
         metavar="NAME|FILE",
         help="settings per method: a name (`list recipes`), a file of `tune`, none, or auto, the one for the dataset",
     )
-    parser.add_argument("--epochs", metavar="N", help="passes over the training images")
-    parser.add_argument("--backbone", metavar="NAME", help="resnet18, resnet50 or slim")
-    parser.add_argument("--batch-size", metavar="N", help="images per step")
-    add_data_options(parser)
     parser.add_argument(
         "--output", type=Path, default=Path("runs"), metavar="DIR", help="where runs and report go; default runs"
     )
     parser.add_argument(
         "--executor", choices=["local"], default="local", help="where the runs are carried out; default local"
-    )
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or one on a GPU"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
-    parser.add_argument(
-        "--checkpoint-seconds", type=float, default=120, metavar="S", help="time between checkpoints; default 120"
     )
     parser.add_argument(
         "--reference", metavar="METHOD", help="method that the others are compared with; default barlow"
@@ -78,60 +58,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from bench import discover, local
-    from bench.arms import parse
-    from bench.hardware import cores, resolve_device
-    from bench.plan import Request, known_preset, parse_seeds, plan
+    from bench import local
+    from bench.hardware import resolve_device
+    from bench.plan import parse_seeds, plan
     from bench.store import RunFolder
 
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs {arguments.jobs}: at least one run must go on at a time.")
-    if not 0 <= arguments.checkpoint_seconds < float("inf"):
-        raise UserError("--checkpoint-seconds must be a number that is not negative.")
-    methods = [parse(name) for name in discover.expand("methods", comma_separated("--methods", arguments.methods))]
     device = resolve_device(arguments.device)
-    preset = known_preset(arguments.preset or ("standard" if device.type == "cuda" else "quick"))
-    request = Request(
-        methods=methods,
-        datasets=comma_separated("--dataset", arguments.dataset),
-        seeds=parse_seeds(arguments.seeds),
-        preset=preset,
-        words=[*_flags(arguments), *arguments.words],
-        data_root=arguments.data_root,
-        store_root=arguments.store_root,
-        skip_corrupt=arguments.skip_corrupt,
-        recipe=arguments.recipe,
-    )
-    short_names = [arm.short_name for arm in methods]
+    request = request_of(arguments, device, parse_seeds(arguments.seeds), arguments.recipe)
+    short_names = [arm.short_name for arm in request.methods]
     if arguments.reference is not None and arguments.reference not in short_names:
         raise UserError(f"--reference {arguments.reference} is not one of --methods {','.join(short_names)}.")
     specs = plan(request, device)
-    jobs = arguments.jobs or (1 if device.type == "cuda" else min(cores(), len(specs)))
-    print(_headline(specs, preset, device.type, jobs), flush=True)
+    execution = execution_of(arguments, device, len(specs))
+    print(_headline(specs, request.preset, device.type, execution.jobs), flush=True)
     if arguments.dry_run:
         from bench.estimate import print_estimate
 
-        print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, jobs)
+        print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, execution.jobs)
         return 0
-    execution = local.Execution(
-        output=arguments.output,
-        data_root=arguments.data_root,
-        store_root=arguments.store_root,
-        device=str(device),
-        jobs=jobs,
-        threads=max(1, cores() // jobs),
-        checkpoint_seconds=arguments.checkpoint_seconds,
-    )
     local.run(specs, execution, arguments.fresh)
     print_report([arguments.output], arguments.output / "report", arguments.reference)
     results = [RunFolder(arguments.output, spec.id).result() for spec in specs]
     return 1 if any(result is None or result["status"] == "failed" for result in results) else 0
-
-
-def _flags(arguments: argparse.Namespace) -> list[str]:
-    """The common options as settings; `key=value` words come after them and win."""
-    flags = {"epochs": arguments.epochs, "backbone.name": arguments.backbone, "batch_size": arguments.batch_size}
-    return [f"{key}={value}" for key, value in flags.items() if value is not None]
 
 
 def _headline(specs: Sequence[RunSpec], preset: str, device: str, jobs: int) -> str:
@@ -140,8 +88,9 @@ def _headline(specs: Sequence[RunSpec], preset: str, device: str, jobs: int) -> 
     datasets = ", ".join(dict.fromkeys(spec.dataset.name for spec in specs))
     methods = ", ".join(dict.fromkeys(spec.method.short_name for spec in specs))
     seeds = len({spec.seed for spec in specs})
+    sources = ", ".join(dict.fromkeys(spec.recipe for spec in specs))
     return (
-        f"{methods} on {datasets}: preset {preset}, {protocol.image_size} px, {protocol.backbone.name}{width}, "
-        f"{protocol.epochs} epochs, batch {protocol.batch_size}, {protocol.precision}, "
+        f"{methods} on {datasets}: preset {preset}, settings {sources}, {protocol.image_size} px, "
+        f"{protocol.backbone.name}{width}, {protocol.epochs} epochs, batch {protocol.batch_size}, {protocol.precision}, "
         f"{seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs on {device}, {jobs} at a time"
     )

@@ -1,0 +1,170 @@
+"""`tune`: the same number of trials for every method, judged on validation data; writes a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.commands._options import add_plan_options, execution_of, request_of
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.arms import Arm
+    from bench.plan import Request
+    from bench.tuning import Best, Trial
+
+HELP = "Search settings for several methods with equal budgets, on validation data, and write a recipe."
+EXAMPLES = """examples:
+  python -m bench tune --methods smi,barlow,vicreg --dataset digits --trials 16 --trial-seconds 60
+  python -m bench tune --methods smi,smi:transform=identity --dataset imagewoof --output tuning
+  python -m bench run --methods smi,barlow --dataset digits --recipe tuning/digits-quick.yaml
+
+The first trial of every method is the preset with the method's defaults; the others are quasi-random points in the
+learning rate and the hyperparameters that the method's file marks. The same command again repeats nothing.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_plan_options(parser)
+    parser.add_argument("--trials", type=int, default=16, metavar="N", help="runs per method; default 16")
+    parser.add_argument(
+        "--trial-seconds",
+        type=float,
+        metavar="S",
+        help="shorten the trials of all methods to what the slowest pretrains in S seconds (of one processor, or of a "
+        "GPU's clock); default: the preset's full length",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("tuning"), metavar="DIR", help="where trials and recipe go; default tuning"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    import dataclasses
+
+    from bench import local
+    from bench.hardware import resolve_device
+    from bench.store import RunFolder
+    from bench.tuning import TUNING_SEED, best_of, epochs_within, plan_trials
+
+    if not 1 <= arguments.trials <= 10_000:
+        raise UserError(f"--trials {arguments.trials}: from 1 to 10000.")
+    device = resolve_device(arguments.device)
+    request = request_of(arguments, device, [TUNING_SEED], "none")
+    if len(request.datasets) != 1:
+        raise UserError("tune takes one dataset at a time.")
+    execution = execution_of(arguments, device, len(request.methods) * arguments.trials)
+    if arguments.trial_seconds is not None:
+        if arguments.epochs or not 0 < arguments.trial_seconds < float("inf"):
+            raise UserError("--trial-seconds must be above 0, and sets the epochs: leave --epochs out.")
+        epochs = epochs_within(request, arguments.trial_seconds, device, execution)
+        request = dataclasses.replace(request, words=[*request.words, f"epochs={epochs}"])
+    trials = plan_trials(request, arguments.trials, device)
+    print(_headline(request, arguments.trials, trials, execution.jobs), flush=True)
+    local.run([trial.spec for trial in trials], execution, fresh=False)
+    found = {}
+    for arm in request.methods:
+        own = [trial for trial in trials if trial.arm == arm]
+        found[arm] = best_of(own, [RunFolder(execution.output, trial.spec.id) for trial in own], request)
+    recipe = execution.output / f"{_file_name(request)}.yaml"
+    _write_recipe(recipe, found, request, arguments, trials, device)
+    _write_trials(recipe.with_suffix(".csv"), trials, execution.output)
+    _print_found(found, arguments.trials)
+    print(f"\nRecipe: {recipe}\nTrials: {recipe.with_suffix('.csv')}")
+    return 0 if all(found.values()) else 1
+
+
+def _file_name(request: Request) -> str:
+    from bench.spec import safe
+
+    return f"{safe(request.datasets[0])}-{request.preset}"
+
+
+def _headline(request: Request, count: int, trials: Sequence[Trial], jobs: int) -> str:
+    protocol = trials[0].spec.protocol
+    arms = ", ".join(arm.name for arm in request.methods)
+    return (
+        f"{arms} on {request.datasets[0]}: {count} trials each of {protocol.epochs} epochs, preset {request.preset}, "
+        f"{protocol.image_size} px, {protocol.backbone.name}; {len(trials)} runs, {jobs} at a time"
+    )
+
+
+def _write_recipe(
+    path: Path,
+    found: Mapping[Arm, Best | None],
+    request: Request,
+    arguments: argparse.Namespace,
+    trials: Sequence[Trial],
+    device: torch.device,
+) -> None:
+    import yaml
+
+    from bench.files import write_text
+    from bench.hardware import environment
+    from bench.tuning import CRITERION, TUNING_SEED
+
+    known = environment(device, threads=1)
+    budget = {"trials": arguments.trials, "epochs": trials[0].spec.protocol.epochs}
+    if arguments.trial_seconds is not None:
+        budget["trial_seconds"] = arguments.trial_seconds
+    recipe: dict[str, Any] = {
+        "label": f"tuned ({arguments.trials} trials)",
+        "datasets": list(request.datasets),
+        "presets": [request.preset],
+        "provenance": {
+            **budget,
+            "criterion": f"scores.{CRITERION}, seed {TUNING_SEED}",
+            "words": list(request.words),
+            **{key: str(known[key]) for key in ("hardware", "torch", "git_commit")},
+            "validation": {
+                arm.name: "no trial completed"
+                if best is None
+                else {
+                    "best": best.score,
+                    "defaults": best.default_score,
+                    "completed": best.completed,
+                    "at_edge": best.at_edge,
+                }
+                for arm, best in found.items()
+            },
+        },
+        "methods": {arm.name: best.settings for arm, best in found.items() if best is not None},
+    }
+    write_text(path, yaml.safe_dump(recipe, sort_keys=False, width=120))
+
+
+def _write_trials(path: Path, trials: Sequence[Trial], output: Path) -> None:
+    import csv
+    import io
+    import json
+
+    from bench.files import write_text
+    from bench.store import RunFolder
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["method", "trial", "settings", "status", "linear_validation", "knn_validation", "run"])
+    for trial in trials:
+        result = RunFolder(output, trial.spec.id).result() or {"status": "unfinished"}
+        scores = result.get("scores", {})
+        values = [scores.get(name) for name in ("linear_validation", "knn_validation")]
+        writer.writerow(
+            [trial.arm.name, trial.number, json.dumps(trial.settings), result["status"], *values, trial.spec.id]
+        )
+    write_text(path, text.getvalue())
+
+
+def _print_found(found: Mapping[Arm, Best | None], trials: int) -> None:
+    print("\nLinear accuracy on validation images, best trial (defaults):")
+    for arm, best in found.items():
+        if best is None:
+            print(f"  {arm.name:<24} none of {trials} trials completed")
+            continue
+        default = "diverged" if best.default_score is None else f"{100 * best.default_score:.1f}"
+        settings = ", ".join(f"{key}={value:g}" for key, value in best.settings.items()) or "the defaults"
+        edge = f"; at the edge of the search: {', '.join(best.at_edge)}" if best.at_edge else ""
+        print(f"  {arm.name:<24} {100 * best.score:.1f} ({default})  {settings}{edge}")
