@@ -27,7 +27,8 @@ from bench.store import RunFolder
 
 TUNING_SEED = MOST_SEEDS
 """Seed of every trial; `run` refuses it, so that no reported number comes from it."""
-CRITERION = "linear_validation"
+CRITERIA = ("linear_validation", "knn_validation")
+"""Scores by which a trial is judged; the second decides between equals, of which few validation pictures make many."""
 RATE_FACTOR = 10.0
 """Learning rates are searched from the preset's divided by this to the preset's times this."""
 NO_TEST = ("evaluate.test=false", "evaluate.curve_points=0")
@@ -139,20 +140,22 @@ def epochs_within(request: Request, seconds: float, device: torch.device, execut
 
 def best_of(trials: Sequence[Trial], folders: Sequence[RunFolder], request: Request) -> Best | None:
     """The completed trial of one arm with the highest validation accuracy, the first of equals; None if none is."""
-    scores = [_score(folder) for folder in folders]
+    scores = [_scores(folder) for folder in folders]
     known = [(score, -trial.number) for trial, score in zip(trials, scores, strict=True) if score is not None]
     if not known:
         return None
-    score, negative = max(known)
+    best, negative = max(known)
     chosen = trials[-negative]
     space = search_space(chosen.arm, trials[0].spec, request.words)
     at_edge = [name for name, value in chosen.settings.items() if abs(share_of(space[name], value) - 0.5) > 0.4]
-    return Best(chosen.settings, score, scores[0], len(known), at_edge)
+    return Best(chosen.settings, best[0], scores[0][0] if scores[0] else None, len(known), at_edge)
 
 
-def _score(folder: RunFolder) -> float | None:
+def _scores(folder: RunFolder) -> tuple[float, ...] | None:
     result = folder.result()
-    return float(result["scores"][CRITERION]) if result and result["status"] == "completed" else None
+    if result is None or result["status"] != "completed":
+        return None
+    return tuple(float(result["scores"][name]) for name in CRITERIA)
 
 
 def _search(hint: Any) -> Search | None:

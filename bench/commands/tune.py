@@ -105,7 +105,7 @@ def _write_recipe(
 
     from bench.files import write_text
     from bench.hardware import environment
-    from bench.tuning import CRITERION, TUNING_SEED
+    from bench.tuning import CRITERIA, TUNING_SEED
 
     known = environment(device, threads=1)
     budget = {"trials": arguments.trials, "epochs": trials[0].spec.protocol.epochs}
@@ -117,7 +117,7 @@ def _write_recipe(
         "presets": [request.preset],
         "provenance": {
             **budget,
-            "criterion": f"scores.{CRITERION}, seed {TUNING_SEED}",
+            "criterion": f"{CRITERIA[0]}, then {CRITERIA[1]}; seed {TUNING_SEED}",
             "words": list(request.words),
             **{key: str(known[key]) for key in ("hardware", "torch", "git_commit")},
             "validation": {
@@ -144,14 +144,15 @@ def _write_trials(path: Path, trials: Sequence[Trial], output: Path) -> None:
 
     from bench.files import write_text
     from bench.store import RunFolder
+    from bench.tuning import CRITERIA
 
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["method", "trial", "settings", "status", "linear_validation", "knn_validation", "run"])
+    writer.writerow(["method", "trial", "settings", "status", *CRITERIA, "run"])
     for trial in trials:
         result = RunFolder(output, trial.spec.id).result() or {"status": "unfinished"}
         scores = result.get("scores", {})
-        values = [scores.get(name) for name in ("linear_validation", "knn_validation")]
+        values = [scores.get(name) for name in CRITERIA]
         writer.writerow(
             [trial.arm.name, trial.number, json.dumps(trial.settings), result["status"], *values, trial.spec.id]
         )
