@@ -33,7 +33,7 @@ class Momentum(nn.Module):
         self.target = copy.deepcopy(online).requires_grad_(False)
         self.base, self.final = usable_momentum(base, total_steps), final
         # A list, so that the online network is not registered here as well.
-        self._online = list(online.parameters())
+        self._online: list[Tensor] = list(online.parameters())
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():
