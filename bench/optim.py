@@ -18,15 +18,16 @@ REFERENCE_BATCH = 256
 class LARS(Optimizer):
     """Layer-wise adaptive rate scaling (You, Gitman, Ginsburg 2017) as in Barlow Twins' official code.
 
-    Per weight matrix: g <- g + wd p;  g <- g eta |p| / |g|;  v <- momentum v + g;  p <- p - lr v. Parameter groups
-    with `adapt=False` (biases, normalisation) skip the scaling. No value is read back to the host.
+    Per weight matrix: g <- g + wd p;  g <- g eta |p| / |g|;  v <- momentum v + g;  p <- p - lr v. With `clip` the
+    factor is min(eta |p| / (|g| lr), 1) instead (LARC, as in solo-learn). Parameter groups with `adapt=False` (biases,
+    normalisation) skip the scaling. No value is read back to the host.
     """
 
     def __init__(
-        self, params: Iterable[Any], lr: float, momentum: float, weight_decay: float, trust: float = 1e-3
+        self, params: Iterable[Any], lr: float, momentum: float, weight_decay: float, trust: float, clip: bool
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "adapt": True})
-        self.trust = trust
+        self.trust, self.clip = trust, clip
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -40,7 +41,7 @@ class LARS(Optimizer):
             if group["weight_decay"]:
                 updates = list(torch._foreach_add(updates, parameters, alpha=group["weight_decay"]))
             if group["adapt"]:
-                updates = self._scaled(parameters, updates)
+                updates = self._scaled(parameters, updates, group["lr"])
             velocities = [self._velocity(p) for p in parameters]
             torch._foreach_mul_(velocities, group["momentum"])
             torch._foreach_add_(velocities, updates)
@@ -52,11 +53,14 @@ class LARS(Optimizer):
             state["velocity"] = torch.zeros_like(parameter)
         return state["velocity"]
 
-    def _scaled(self, parameters: list[Tensor], updates: list[Tensor]) -> list[Tensor]:
+    def _scaled(self, parameters: list[Tensor], updates: list[Tensor], lr: float) -> list[Tensor]:
         weights = torch.stack(torch._foreach_norm(parameters))
         gradients = torch.stack(torch._foreach_norm(updates))
         usable = (weights > 0) & (gradients > 0)
-        factors = torch.where(usable, self.trust * weights / gradients, torch.ones_like(weights))
+        ratios = self.trust * weights / gradients
+        if self.clip:
+            ratios = (ratios / lr).clamp_max(1)  # lr 0 gives 1: nothing moves either way
+        factors = torch.where(usable, ratios, torch.ones_like(weights))
         return list(torch._foreach_mul(updates, list(factors.unbind())))
 
 
@@ -83,7 +87,7 @@ def build(
         return AdamW(groups, lr=lr, weight_decay=settings.weight_decay, fused=True)
     if settings.name == "sgd":
         return SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
-    return LARS(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+    return LARS(groups, lr, settings.momentum, settings.weight_decay, settings.trust, settings.clip)
 
 
 def peak_lr(settings: schema.Optimizer, batch_size: int) -> float:

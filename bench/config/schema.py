@@ -28,6 +28,10 @@ class Optimizer:
     """Not applied to biases and normalisation parameters."""
     momentum: Annotated[float, Range(minimum=0, below=1)]
     """Of lars and sgd; adamw takes betas 0.9 and 0.999."""
+    trust: Annotated[float, Range(above=0)]
+    """Of lars: trust coefficient eta, step relative to the weights' norm. Official codes 1e-3; solo-learn 0.02, clipped."""
+    clip: bool
+    """Of lars: whether a layer's rate is at most lr (solo-learn's clip_lr, LARC); it is then trust |p| / |g| below."""
     warmup_fraction: Annotated[float, Range(minimum=0, maximum=1)]
     """Part of all steps in which the learning rate rises linearly from 0; cosine to 0 afterwards."""
 

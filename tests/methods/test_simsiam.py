@@ -87,7 +87,9 @@ def test_heads_are_the_official_codes():
 
 def test_only_the_predictors_rate_stays_constant():
     simsiam = method()
-    settings = schema.Optimizer("sgd", lr=0.05, weight_decay=1e-4, momentum=0.9, warmup_fraction=0.0)
+    settings = schema.Optimizer(
+        "sgd", lr=0.05, weight_decay=1e-4, momentum=0.9, trust=1e-3, clip=False, warmup_fraction=0.0
+    )
     optimizer = optim.build(simsiam, settings, 256, simsiam.constant_rate)
     optim.set_learning_rate(optimizer, 0.01, 0.05)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
