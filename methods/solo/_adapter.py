@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib.util
 from importlib.metadata import distribution
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 
-def solo(file: str) -> ModuleType:
-    """The module of one file of solo-learn, e.g. 'losses/barlow.py'; every call gives a new one."""
+def solo(file: str) -> Any:
+    """The module of one file of solo-learn, e.g. 'losses/barlow.py'; every call gives a new one, to change at will."""
     path = Path(str(distribution("solo-learn").locate_file("solo"))) / file
     spec = importlib.util.spec_from_file_location(f"solo_learn_{path.stem}", path)
     assert spec is not None

@@ -30,7 +30,7 @@ class SoloBYOL(BYOL):
 
     citation = "da Costa et al. (2022), solo-learn, JMLR 23(56); BYOL: arXiv:2006.07733"
     requires = "pip install --no-deps solo-learn==1.0.2"
-    Config = Config
+    Config = Config  # type: ignore[assignment]  # solo-learn's settings, by the names that the parent reads
 
     def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
         first, second = (at_least_float32(self.predictor(self.embed(self.encoder(view)))) for view in views)

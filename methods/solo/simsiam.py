@@ -26,7 +26,7 @@ class SoloSimSiam(SimSiam):
 
     citation = "da Costa et al. (2022), solo-learn, JMLR 23(56); SimSiam: arXiv:2011.10566"
     requires = "pip install --no-deps solo-learn==1.0.2"
-    Config = Config
+    Config = Config  # type: ignore[assignment]  # solo-learn's settings, by the names that the parent reads
 
     def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
         z1, z2 = (self.embed(self.encoder(view)) for view in views)
