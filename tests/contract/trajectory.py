@@ -1,6 +1,7 @@
 """Three training steps of every method as one of N processes; a script that test_processes.py starts N times.
 
-Arguments: rank, number of processes, file for the rendezvous, file for the result, names of methods.
+Arguments: rank, number of processes, file for the rendezvous, file for the result, names of methods,
+each alone or as NAME:SETTING=TEXT.
 """
 
 import dataclasses
@@ -28,9 +29,11 @@ class Encoder(torch.nn.Module):
 
 def trajectory(name, rank, processes):
     """Losses, gradients of this process's views, and the final state, of plain gradient descent in float64."""
+    name, *settings = name.split(":")
     cls = discover.load("methods", name)
     fields = {field.name for field in dataclasses.fields(cls.Config)}
-    config = cls.Config(**({"gather": True} if "gather" in fields else {}))
+    gathers = {"gather": True} if "gather" in fields else {}
+    config = cls.Config(**gathers, **dict(setting.split("=") for setting in settings))
     torch.manual_seed(0)
     shape = Projector(hidden=8, output=5, layers=3)
     context = Context(config, Encoder.feature_dim, shape, CLASSES, total_steps=100, steps_per_epoch=2, batch_size=BATCH)
