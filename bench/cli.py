@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from bench import __version__
 from bench.errors import UserError, suggest
 
-COMMANDS = ("run", "tune", "list", "prepare", "report", "status", "evaluate", "doctor")
+COMMANDS = ("run", "tune", "list", "prepare", "report", "status", "verify", "export", "evaluate", "doctor")
 DESCRIPTION = "A benchmark suite in which claims about self-supervised learning get settled."
 EXAMPLES = """examples:
   python -m bench run --methods smi,barlow,random --dataset digits

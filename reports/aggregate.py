@@ -26,10 +26,10 @@ Values = Any
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % percentile interval."""
+    """A value with its 95 % percentile interval; None where a dataset has one run, which says nothing of the spread."""
 
     value: float
-    interval: Interval
+    interval: Interval | None
 
 
 def normalised(scores: ArrayLike, random: float, supervised: float) -> NDArray[np.float64] | None:
@@ -68,6 +68,8 @@ def bootstrap(measure: Callable[..., Values], *methods: Scores, seed: int = 0) -
 
     Runs are drawn with replacement within each dataset, and for each method on its own; percentiles of DRAWS draws.
     """
+    if any(array.shape[-1] < 2 for one in methods for array in one):
+        return Estimate(float(measure(*methods)), None)
     generator = np.random.default_rng(seed)
     drawn = [[array[generator.integers(len(array), size=(DRAWS, len(array)))] for array in one] for one in methods]
     low, high = np.quantile(measure(*drawn), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

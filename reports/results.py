@@ -135,12 +135,12 @@ def _caption(comparison: Comparison, shown: Sequence[Measure]) -> str:
         "best_epoch_knn": "best epoch kNN: highest validation accuracy of any epoch, a teaching aid and no result",
     }
     parts = [words for key, words in explained.items() if MEASURES[key] in shown]
-    closing = f" {text.listed(parts)}." if parts else ""
+    closing = "; ".join(parts)
     return (
         f"Accuracy on the test images of {comparison.title}. Mean ± sample standard deviation over n seeds and, "
         f"in brackets, the 95 % t interval of the mean; difference{versus} in {what} with {test} 95 % "
         f"interval and p after Holm's correction. Bold: the best {what} and all that {name} with Holm's "
-        f"correction (α = 0.05) cannot tell from it.{closing[:1]}{closing[1:2].upper()}{closing[2:]}"
+        f"correction (α = 0.05) cannot tell from it." + (f" {closing[:1].upper()}{closing[1:]}." if closing else "")
     )
 
 

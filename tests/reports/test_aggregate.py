@@ -68,6 +68,7 @@ def test_the_interval_is_the_percentile_interval_of_runs_drawn_within_tasks() ->
         draws.append(stats.trim_mean(np.take_along_axis(scores, rows, axis=0), 0.25, axis=None))
     found = aggregate.bootstrap(aggregate.interquartile_mean, split(scores))
     assert found.value == pytest.approx(stats.trim_mean(scores, 0.25, axis=None))
+    assert found.interval is not None
     assert found.interval == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.003)
     assert found == aggregate.bootstrap(aggregate.interquartile_mean, split(scores))
 
@@ -76,6 +77,7 @@ def test_the_interval_of_an_improvement_holds_its_value_and_stays_in_bounds() ->
     generator = np.random.default_rng(0)
     a, b = split(generator.normal(0.6, 0.1, (5, 4))), split(generator.normal(0.5, 0.1, (5, 4)))
     found = aggregate.bootstrap(aggregate.improvement, a, b)
+    assert found.interval is not None
     assert 0 <= found.interval[0] < found.value < found.interval[1] <= 1
 
 
@@ -97,13 +99,19 @@ def test_values_and_intervals_that_rliable_itself_gave() -> None:
     assert aggregate.performance_profile(a, [0.4, 0.5, 0.6]) == pytest.approx([0.96666667, 0.76666667, 0.46666667])
 
 
+def test_one_run_on_a_dataset_has_no_interval() -> None:
+    found = aggregate.bootstrap(aggregate.mean, [np.array([0.5]), np.array([0.6, 0.7])])
+    assert found.value == pytest.approx(0.575)
+    assert found.interval is None
+
+
 def coverage(runs: int, tasks: int) -> float:
     generator = np.random.default_rng(runs)
     levels, hits = np.linspace(0.3, 0.9, tasks), 0
     for trial in range(400):
         scores = split(generator.normal(levels, 0.05, (runs, tasks)))
-        low, high = aggregate.bootstrap(aggregate.mean, scores, seed=trial).interval
-        hits += low <= levels.mean() <= high
+        interval = aggregate.bootstrap(aggregate.mean, scores, seed=trial).interval
+        hits += interval is not None and interval[0] <= levels.mean() <= interval[1]
     return hits / 400
 
 

@@ -1,0 +1,102 @@
+"""Everything a report says in numbers, from runs and from what was declared before they were seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.reports.comparison import Comparison, compare
+from bench.reports.measures import with_derived
+from bench.reports.overview import Overview, overview, overview_table
+from bench.reports.pairs import pairs_table
+from bench.reports.published import published_table
+from bench.reports.results import results_table
+from bench.reports.sentences import answer
+from bench.reports.tables import Table
+
+OVERVIEW = "datasets"
+DECLARED = "declared.json"
+"""File of a report that keeps what was declared, for `python -m bench verify`."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """How runs are compared (bench.reports.comparison.compare) and which columns tables show.
+
+    `columns` are names of bench.reports.measures, None for the default ones; `knn_target` (a fraction) is that of
+    the column `minutes_to_knn`; `all_pairs` adds Tukey's test of all pairs.
+    """
+
+    reference: str | None = None
+    metric: str = "linear"
+    paired: bool = False
+    margin: float | None = None
+    columns: Sequence[str] | None = None
+    knn_target: float | None = None
+    all_pairs: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def from_json(content: str) -> Declared:
+    """What `Declared.to_json` wrote. Raises UserError for anything else."""
+    try:
+        values = dict(json.loads(content))
+        unknown = set(values) - {field.name for field in fields(Declared)}
+    except (ValueError, TypeError) as error:
+        raise UserError(f"The record of what a report declared cannot be read ({error}).") from error
+    if unknown:
+        raise UserError(f"The record of what a report declared has the unknown entries {sorted(unknown)}.")
+    return Declared(**values)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`tables` by the stem of their files: a dataset's own under its name, then `<name>-pairs`, `<name>-published`,
+    and OVERVIEW; `answers` are the sentences of all datasets; `unplaced` runs are in no comparison.
+    """
+
+    comparisons: Sequence[Comparison]
+    overview: Overview | None
+    tables: Mapping[str, Table]
+    answers: Sequence[str]
+    unplaced: pd.DataFrame
+
+
+def table_files(analysis: Analysis) -> dict[str, str]:
+    """Content of tables/*.{md,tex,csv} by path within a report."""
+    return {
+        f"tables/{name}.{suffix}": write()
+        for name, table in analysis.tables.items()
+        for suffix, write in (("md", table.markdown), ("tex", table.latex), ("csv", table.csv))
+    }
+
+
+def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Analysis:
+    """All comparisons and tables of `runs` (bench.reports.load.load) and their `curves` (bench.reports.load.curves).
+
+    Raises UserError for a reference, metric or column that no run has.
+    """
+    runs = with_derived(runs, curves, declared.knn_target)
+    options: dict[str, Any] = {"metric": declared.metric, "paired": declared.paired, "margin": declared.margin}
+    comparisons, unplaced = compare(runs, declared.reference, **options)
+    found = overview(comparisons)
+    tables: dict[str, Table | None] = {}
+    for comparison in comparisons:
+        tables[comparison.name] = results_table(comparison, declared.columns)
+        tables[f"{comparison.name}-pairs"] = pairs_table(comparison) if declared.all_pairs else None
+        tables[f"{comparison.name}-published"] = published_table(comparison)
+    tables[OVERVIEW] = overview_table(found) if found else None
+    return Analysis(
+        comparisons=comparisons,
+        overview=found,
+        tables={name: table for name, table in tables.items() if table},
+        answers=[sentence for comparison in comparisons for sentence in answer(comparison)],
+        unplaced=unplaced,
+    )

@@ -1,0 +1,147 @@
+"""A report against its runs: silent while all is true, and naming the cell that is not."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.cli import main
+from bench.errors import UserError
+from bench.reports import text
+from bench.reports.declared import DECLARED, Declared, analyse, table_files
+from bench.reports.load import curves, load
+from bench.reports.records import from_csv, to_csv
+from bench.reports.verify import same, verify
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture
+def report(experiment: Path, tmp_path: Path) -> Path:
+    """A report of the experiment, in all forms that hold numbers."""
+    return written(experiment, tmp_path / "report", Declared(reference="smi", margin=0.02, all_pairs=True))
+
+
+def written(experiment: Path, folder: Path, declared: Declared) -> Path:
+    runs = load([experiment])
+    analysis = analyse(runs, curves(runs)[0], declared)
+    files = table_files(analysis) | {"results.csv": to_csv(runs, folder), DECLARED: declared.to_json()}
+    tables = analysis.tables.values()
+    files["report.md"] = "\n".join(
+        ["# Report", *(f"- {text.markdown(one)}" for one in analysis.answers), *(table.markdown() for table in tables)]
+    )
+    files["report.html"] = f"<html>{''.join(table.to_html() for table in tables)}</html>"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    content = path.read_text(encoding="utf-8")
+    assert old in content
+    path.write_text(content.replace(old, new, 1), encoding="utf-8")
+
+
+def test_an_honest_report_has_no_drift(report: Path, experiment: Path) -> None:
+    verdict = verify(report, [experiment])
+    assert verdict.drifts == []
+    tables = [f"tables/imagewoof-160{part}.{form}" for part in ("", "-pairs") for form in ("csv", "md", "tex")]
+    assert sorted(verdict.checked) == sorted(["results.csv", "report.md", "report.html", *tables])
+
+
+def test_without_the_run_folders_its_own_records_serve(report: Path, experiment: Path) -> None:
+    shutil.rmtree(experiment)
+    verdict = verify(report, [])
+    assert verdict.drifts == []
+    assert "results.csv" not in verdict.checked
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    ("name", "old", "new", "drift"),
+    [
+        ("tables/imagewoof-160.csv", "0.4342", "0.4442", "SMI (reconstructed) [w=10.0], linear_mean: '0.4442"),
+        ("tables/imagewoof-160.md", "43.4 ± 0.5", "43.9 ± 0.5", "'**43.9' printed, '**43.4' recomputed"),
+        ("tables/imagewoof-160.tex", "40.5", "40.6", "'40.6' printed, '40.5' recomputed"),
+        ("report.md", "is 2.9 points below", "is 3.9 points below", "'3.9' printed, '2.9' recomputed"),
+        ("report.html", "43.4 ± 0.5", "43.5 ± 0.5", "tab:imagewoof-160, cell"),
+    ],
+)
+def test_a_changed_number_is_named(
+    report: Path, experiment: Path, name: str, old: str, new: str, drift: str, whole: bool
+) -> None:
+    edit(report / name, old, new)
+    (line,) = verify(report, [experiment] if whole else []).drifts
+    assert line.startswith(f"{name}: ")
+    assert drift in line
+
+
+def test_a_run_that_changed_or_went_is_named(report: Path, experiment: Path) -> None:
+    folder = next(experiment.glob("*/vicreg/*/seed0"))
+    edit(folder / "result.json", '"linear": 0.403', '"linear": 0.503')
+    shutil.rmtree(next(experiment.glob("*/vicreg/*/seed1")))
+    drifts = verify(report, [experiment]).drifts
+    assert any(
+        line.startswith("results.csv: ") and "scores.linear: '0.403' printed, '0.503'" in line for line in drifts
+    )
+    assert any("seed1 is in no folder given" in line for line in drifts)
+    assert any(line.startswith("tables/imagewoof-160.csv: vicreg, linear_mean") for line in drifts)
+
+
+def test_runs_made_later_are_no_drift(report: Path, experiment: Path, write_run: Writer) -> None:
+    write_run("vicreg", 9, 0.9)
+    assert verify(report, [experiment]).drifts == []
+
+
+def test_the_command_exits_1_on_drift_and_0_without(
+    report: Path, experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(report), str(experiment)]) == 0
+    assert "0 drifted, 9 files checked against the run folders." in capsys.readouterr().out
+    edit(report / "tables" / "imagewoof-160.md", "40.5", "50.5")
+    assert main(["verify", str(report)]) == 1
+    printed = capsys.readouterr().out
+    assert "'50.5' printed, '40.5' recomputed" in printed
+    assert "1 drifted" in printed
+
+
+def test_what_is_no_report_is_a_user_error(tmp_path: Path, report: Path, experiment: Path) -> None:
+    with pytest.raises(UserError, match=r"results\.csv cannot be read"):
+        verify(tmp_path, [])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="None of the runs"):
+        verify(report, [tmp_path / "empty"])
+    (report / "results.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"not the results\.csv of a report"):
+        verify(report, [experiment])
+
+
+def test_records_read_back_as_they_were(experiment: Path, tmp_path: Path) -> None:
+    runs = load([experiment])
+    (tmp_path / "results.csv").write_text(to_csv(runs, tmp_path), encoding="utf-8")
+    back = from_csv(tmp_path / "results.csv")
+    assert list(back.columns) == list(runs.columns)
+    for column in runs.columns:
+        if column == "folder":
+            continue
+        for before, now in zip(runs[column], back[column], strict=True):
+            assert str(before) == str(now), column  # in a CSV '1' and 1 look the same
+    assert Path(back["folder"].iloc[0]).samefile(runs["folder"].iloc[0])
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_the_same_as_its_text(value: float) -> None:
+    assert same(value, repr(value))
+    assert same(f"1.5 {value!r}", f"1.5 {value!r}")
+    assert not same(value, value + abs(value) * 1e-6 + 1e-6)
+
+
+def test_absence_is_the_same_as_absence_alone() -> None:
+    assert same(None, "")
+    assert same(float("nan"), None)
+    assert not same("", 0)
+    assert not same("a b", "a c")
