@@ -43,9 +43,9 @@ class Published(NamedTuple):
 
 
 PUBLISHED = {
-    "v1": Published(128, 0.07, 0.999, 0.999),  # He et al. 2019, sections 3.1 and 3.3
-    "v2+": Published(256, 0.2, 0.99, 0.999),  # solo-learn on CIFAR and ImageNet-100
-    "v3": Published(256, 0.2, 0.99, 1.0),  # solo-learn; official ResNet-50 the same but for temperature 1
+    1: Published(128, 0.07, 0.999, 0.999),  # He et al. 2019, sections 3.1 and 3.3
+    2: Published(256, 0.2, 0.99, 0.999),  # solo-learn on CIFAR and ImageNet-100
+    3: Published(256, 0.2, 0.99, 1.0),  # solo-learn; official ResNet-50 the same but for temperature 1
 }
 QUEUE = 65536
 """Length of the queue in the papers and on ImageNet-100 in solo-learn, which takes 32768 on CIFAR."""
@@ -53,8 +53,8 @@ QUEUE = 65536
 
 @dataclass(frozen=True)
 class Config:
-    version: Literal["v1", "v2+", "v3"] = "v2+"
-    """See the top of this file."""
+    version: Literal[1, 2, 3] = 2
+    """2 is v2+; see the top of this file."""
     temperature: Annotated[float, Range(above=0), Search(0.05, 1)] | None = None
     """None: as published, 0.07 in v1, 0.2 in v2+ and v3."""
     momentum: Annotated[float, Range(minimum=0, below=1), Search(0.8, 0.999, "momentum")] | None = None
@@ -68,8 +68,8 @@ class Config:
     its own image, a negative that is none; half a queue for one in eight. result.json has the value."""
 
     def __post_init__(self) -> None:
-        if self.version == "v3" and self.queue is not None:
-            raise UserError("moco.queue has no effect with version=v3, which has no queue; leave it out.")
+        if self.version == 3 and self.queue is not None:
+            raise UserError("moco.queue has no effect with version=3, which has no queue; leave it out.")
         for name in ("temperature", "momentum", "final_momentum"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(PUBLISHED[self.version], name))
@@ -104,16 +104,16 @@ class MoCo(Method):
         super().__init__(encoder, context)
         config = self.config
         width = min(context.projector.output, PUBLISHED[config.version].width)
-        if config.version == "v1":
+        if config.version == 1:
             self.projector = mlp([context.feature_dim, width], output_bias=True)
         else:
-            self.projector = projector(context, width, normalise_output=config.version == "v3")
-        self.predictor = predictor(width, context.projector.hidden) if config.version == "v3" else nn.Identity()
+            self.projector = projector(context, width, normalise_output=config.version == 3)
+        self.predictor = predictor(width, context.projector.hidden) if config.version == 3 else nn.Identity()
         online = nn.Sequential(encoder, self.projector)
         self.target = Momentum(online, config.momentum, config.final_momentum, context.total_steps)
-        self.orders = [(0, 1)] if config.version == "v1" else [(0, 1), (1, 0)]
+        self.orders = [(0, 1)] if config.version == 1 else [(0, 1), (1, 0)]
         self.queues = nn.ModuleList()
-        if config.version != "v3":
+        if config.version != 3:
             longest = max(1, context.steps_per_epoch * context.batch_size // 2)
             length = min(QUEUE, longest) if config.queue is None else config.queue
             self.queues.extend(Queue(length, width) for _ in self.orders)
@@ -126,7 +126,7 @@ class MoCo(Method):
         results = [self._contrast(views, order) for order in range(len(self.orders))]
         losses = torch.stack([loss for loss, _ in results])
         terms = {name: torch.stack([each[name] for _, each in results]).mean() for name in results[0][1]}
-        return losses.sum() if self.config.version == "v3" else losses.mean(), terms
+        return losses.sum() if self.config.version == 3 else losses.mean(), terms
 
     def after_step(self, progress: float) -> None:
         self.target.update(progress)
@@ -150,7 +150,7 @@ class MoCo(Method):
         with torch.autocast(query.device.type, enabled=False):
             query, key = F.normalize(query, dim=1), F.normalize(key, dim=1)
             keys = gather(key)
-            if self.config.version == "v3":
+            if self.config.version == 3:
                 own = own_rows(torch.arange(len(keys), device=keys.device))
                 return objective_v3(query, keys, own, self.config.temperature)
             # Pushed after the step: backward needs the queue as it is now, and must not find it changed.

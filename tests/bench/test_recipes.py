@@ -5,6 +5,9 @@ import pytest
 from bench import discover
 from bench.arms import parse
 from bench.config import recipes
+from bench.config.check import build
+from bench.config.compose import compose_protocol, words_for
+from bench.config.schema import Protocol
 from bench.errors import UserError
 
 GOOD = "label: mine\ndatasets: [digits]\npresets: [quick]\nmethods:\n  smi: {w: 5.0}\n"
@@ -53,3 +56,16 @@ def test_bundled_recipes_are_unambiguous_and_name_known_methods():
     for recipe in bundled.values():
         assert {parse(name).method for name in recipe.methods} <= set(discover.names("methods"))
         assert {dataset.partition(":")[0] for dataset in recipe.datasets} <= set(discover.names("datasets"))
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_bundled_setting_is_known_and_in_its_range(name):
+    recipe = recipes.choose(name, "", "")
+    for arm in map(parse, recipe.methods):
+        config = discover.load("methods", arm.method).Config
+        words = words_for([*recipe.words(arm), *arm.words()], arm.short_name, [arm.short_name])
+        filled = [*words, "epochs=1", "image_size=32", "precision=float32"]
+        values = compose_protocol("standard", {}, arm.short_name, config, filled)
+        del values["budget"]
+        assert isinstance(build(config, values.pop("method"), arm.short_name), config)
+        assert isinstance(build(Protocol, values), Protocol)

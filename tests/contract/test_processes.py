@@ -12,7 +12,7 @@ from bench import discover
 
 SCRIPT, ROOT = Path(__file__).parent / "trajectory.py", Path(__file__).parents[2]
 NAMES = [name for name in discover.names("methods") if not discover.describe("methods", name).missing]
-NAMES += ["moco:version=v1", "moco:version=v3"]
+NAMES += ["moco:version=1", "moco:version=3"]
 FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
 
 

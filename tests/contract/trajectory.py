@@ -5,6 +5,7 @@ each alone or as NAME:SETTING=TEXT.
 """
 
 import dataclasses
+import json
 import sys
 
 import torch
@@ -33,7 +34,7 @@ def trajectory(name, rank, processes):
     cls = discover.load("methods", name)
     fields = {field.name for field in dataclasses.fields(cls.Config)}
     gathers = {"gather": True} if "gather" in fields else {}
-    config = cls.Config(**gathers, **dict(setting.split("=") for setting in settings))
+    config = cls.Config(**gathers, **{key: json.loads(value) for key, value in (item.split("=") for item in settings)})
     torch.manual_seed(0)
     shape = Projector(hidden=8, output=5, layers=3)
     context = Context(config, Encoder.feature_dim, shape, CLASSES, total_steps=100, steps_per_epoch=2, batch_size=BATCH)

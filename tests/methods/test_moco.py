@@ -15,7 +15,7 @@ from bench.api import Context, Projector
 from bench.errors import UserError
 from bench.methods.moco import Config, MoCo, objective, objective_v3
 
-VERSIONS = ["v1", "v2+", "v3"]
+VERSIONS = [1, 2, 3]
 BATCH = 6
 
 
@@ -99,7 +99,7 @@ def reference_loss(method, first, second):
     q1, q2 = (F.normalize(online(view), dim=1) for view in (first, second))
     k1, k2 = (F.normalize(method.target(view), dim=1) for view in (first, second))
     temperature = method.config.temperature
-    if method.config.version == "v3":
+    if method.config.version == 3:
         labels = torch.arange(BATCH)
         both = [F.cross_entropy(q @ k.T / temperature, labels) for q, k in ((q1, k2), (q2, k1))]
         return 2 * temperature * sum(both)
@@ -108,7 +108,7 @@ def reference_loss(method, first, second):
         logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.entries.T], dim=1) / temperature
         return F.cross_entropy(logits, torch.zeros(BATCH, dtype=torch.int64))
 
-    if method.config.version == "v1":
+    if method.config.version == 1:
         return contrast(q1, k2, method.queues[0])
     return (contrast(q1, k2, method.queues[0]) + contrast(q2, k1, method.queues[1])) / 2
 
@@ -178,7 +178,7 @@ def test_a_queue_is_at_most_half_an_epoch_unless_its_length_is_given(steps_per_e
 
 
 @pytest.mark.parametrize(
-    ("version", "settings"), [("v1", (0.07, 0.999, 0.999)), ("v2+", (0.2, 0.99, 0.999)), ("v3", (0.2, 0.99, 1.0))]
+    ("version", "settings"), [(1, (0.07, 0.999, 0.999)), (2, (0.2, 0.99, 0.999)), (3, (0.2, 0.99, 1.0))]
 )
 def test_settings_follow_the_version(version, settings):
     config = Config(version=version)
@@ -189,20 +189,20 @@ def test_settings_follow_the_version(version, settings):
 def test_a_short_run_records_the_momentum_it_used():
     assert make(total_steps=200).resolved()["momentum"] == pytest.approx(0.9)
     assert make(total_steps=10**5).resolved()["momentum"] == 0.99
-    assert make(total_steps=200, version="v3").resolved().keys() == {"momentum"}
+    assert make(total_steps=200, version=3).resolved().keys() == {"momentum"}
 
 
 def test_v3_refuses_a_queue():
     with pytest.raises(UserError, match="no queue"):
-        Config(version="v3", queue=10)
+        Config(version=3, queue=10)
 
 
 @pytest.mark.parametrize(
     ("version", "projector", "width"),
     [
-        ("v1", ["Linear"], 128),
-        ("v2+", ["Linear", "BatchNorm1d", "ReLU", "Linear"], 256),
-        ("v3", ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"], 256),
+        (1, ["Linear"], 128),
+        (2, ["Linear", "BatchNorm1d", "ReLU", "Linear"], 256),
+        (3, ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"], 256),
     ],
 )
 def test_heads_are_the_versions(version, projector, width):
@@ -210,7 +210,7 @@ def test_heads_are_the_versions(version, projector, width):
     assert [type(layer).__name__ for layer in method.projector] == projector
     assert method.embed(torch.randn(3, 4, dtype=torch.float64)).shape == (3, width)
     assert make(width=5, version=version).embed(torch.randn(3, 4, dtype=torch.float64)).shape == (3, 5)
-    assert isinstance(method.predictor, nn.Sequential) == (version == "v3")
+    assert isinstance(method.predictor, nn.Sequential) == (version == 3)
 
 
 def solo_losses(name):

@@ -1,0 +1,156 @@
+"""Tuning: equal numbers of trials, ranges from the methods' files, validation data alone, a recipe at the end."""
+
+import csv
+import json
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import discover
+from bench.api import Search
+from bench.arms import parse
+from bench.cli import main
+from bench.plan import Request, plan
+from bench.store import RunFolder
+from bench.tuning import TUNING_SEED, best_of, plan_trials, points, search_space, share_of, value_at
+
+CPU = torch.device("cpu")
+SEARCHES = [Search(0.05, 1.0), Search(1, 100, "linear"), Search(0.8, 0.996, "momentum")]
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+def request_for(data_root, *names, words=()):
+    return Request([parse(name) for name in names], ["digits"], [0], "quick", list(words), data_root)
+
+
+def space_of(data_root, name, *words):
+    request = request_for(data_root, name, words=words)
+    return search_space(request.methods[0], plan(request, CPU)[0], words)
+
+
+@given(st.sampled_from(SEARCHES), st.floats(0, 1))
+def test_a_share_of_a_range_is_a_value_in_it_and_back(search, share):
+    value = value_at(search, share)
+    assert search.low * 0.99 <= value <= search.high * 1.01
+    assert share_of(search, value) == pytest.approx(share, abs=0.01)
+
+
+def test_ranges_come_from_the_methods_file_and_the_presets_rate(data_root):
+    space = space_of(data_root, "smi")
+    assert set(space) == {"optimizer.lr", "w"}
+    assert (space["optimizer.lr"].low, space["optimizer.lr"].high) == pytest.approx((1e-4, 1e-2))
+
+
+def test_what_is_set_already_is_not_searched(data_root):
+    assert set(space_of(data_root, "smi:w=3")) == {"optimizer.lr"}
+    assert set(space_of(data_root, "smi", "smi.w=3", "optimizer.lr=0.1")) == set()
+
+
+@pytest.mark.parametrize("name", discover.names("methods"))
+def test_both_ends_of_every_methods_ranges_can_be_planned(name, data_root):
+    if discover.describe("methods", name).missing:
+        pytest.skip("needs a package that is not installed")
+    space = space_of(data_root, name)
+    ends = [[f"{key}={value_at(search, end)!r}" for key, search in space.items()] for end in (0.0, 1.0)]
+    request = request_for(data_root, *(":".join([name, *words]) for words in ends))
+    assert len({spec.id for spec in plan(request, CPU)}) == 2
+
+
+def test_the_first_trial_is_the_default_and_the_rest_are_the_same_every_time():
+    space = dict(zip("abc", SEARCHES, strict=True))
+    drawn = points(space, 16)
+    assert drawn[0] == {}
+    assert drawn == points(space, 16)
+    assert drawn[:4] == points(space, 4)
+    shares = [[share_of(space[name], trial[name]) for trial in drawn[1:]] for name in space]
+    assert all(min(column) < 0.2 and max(column) > 0.8 for column in shares)
+    assert points({}, 3) == [{}, {}, {}]
+
+
+def test_every_arm_has_as_many_trials_and_none_sees_the_test_split(data_root):
+    request = request_for(data_root, "smi", "smi:transform=identity", "barlow")
+    trials = plan_trials(request, 5, CPU)
+    assert [trial.arm.name for trial in trials[:3]] == [arm.name for arm in request.methods]
+    assert [sum(trial.arm == arm for trial in trials) for arm in request.methods] == [5, 5, 5]
+    assert {trial.spec.seed for trial in trials} == {TUNING_SEED}
+    assert not any(trial.spec.protocol.evaluate.test for trial in trials)
+    assert len({trial.spec.id for trial in trials}) == 15
+
+
+def outcomes(data_root, tmp_path, scores):
+    request = request_for(data_root, "barlow")
+    trials = plan_trials(request, len(scores), CPU)
+    folders = [RunFolder(tmp_path, trial.spec.id) for trial in trials]
+    for folder, pair in zip(folders, scores, strict=True):
+        result = {"status": "diverged", "reason": "", "id": ""}
+        if pair is not None:
+            names = ("linear_validation", "knn_validation")
+            result = {**result, "status": "completed", "scores": dict(zip(names, pair, strict=True))}
+        folder.path.mkdir(parents=True)
+        (folder.path / "result.json").write_text(json.dumps(result))
+    return trials, best_of(trials, folders, request)
+
+
+@pytest.mark.parametrize(
+    ("scores", "winner"),
+    [
+        ([(0.5, 0.9), (0.6, 0.1), (0.55, 0.2)], 1),
+        ([(0.6, 0.1), (0.6, 0.3), (0.6, 0.2)], 1),
+        ([(0.6, 0.3), (0.6, 0.3), None], 0),
+        ([None, (0.1, 0.1), (0.2, 0.0)], 2),
+    ],
+)
+def test_the_best_on_validation_wins_knn_decides_and_the_first_of_equals_stays(data_root, tmp_path, scores, winner):
+    trials, best = outcomes(data_root, tmp_path, scores)
+    assert best.settings == trials[winner].settings
+    assert best.score == scores[winner][0]
+    assert best.default_score == (scores[0][0] if scores[0] else None)
+    assert best.completed == sum(pair is not None for pair in scores)
+    assert set(best.at_edge) <= set(best.settings)
+
+
+def test_without_a_completed_trial_nothing_is_recommended(data_root, tmp_path):
+    assert outcomes(data_root, tmp_path, [None, None])[1] is None
+
+
+@pytest.mark.slow
+def test_tune_writes_a_recipe_goes_on_where_it_stopped_and_run_uses_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "image_size=8"]
+    words = ["--methods", "smi,smi:transform=identity", "--dataset", "digits", *small]
+    tune = ["tune", *words, "--trials", "2", "--trial-seconds", "2"]
+    assert main(tune) == 0
+    first = capsys.readouterr().out
+    assert "2 trials each" in first
+    recipe = yaml.safe_load((tmp_path / "tuning" / "digits-quick.yaml").read_text())
+    assert recipe["label"] == "tuned (2 trials)"
+    assert set(recipe["methods"]) == {"smi", "smi:transform=identity"}
+    rows = list(csv.DictReader((tmp_path / "tuning" / "digits-quick.csv").open()))
+    assert len(rows) == 4
+    for row in rows:
+        folder = tmp_path / "tuning" / row["run"]
+        assert set(json.loads((folder / "result.json").read_text())["scores"]) == {
+            "linear_validation",
+            "knn_validation",
+        }
+        assert not (folder / "predictions.npz").exists()
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")}
+    assert main(tune) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")} == written
+    capsys.readouterr()
+    run = ["run", *words, "--seeds", "1", "--epochs", "1", "--recipe", "tuning/digits-quick.yaml"]
+    assert main(run) == 0
+    assert "tuned (2 trials)" in capsys.readouterr().out
+    for path in tmp_path.glob("runs/digits/smi/*/seed0/config.yaml"):
+        config = yaml.safe_load(path.read_text())
+        arm = "smi" if config["method"]["config"]["transform"] == "gaussian" else "smi:transform=identity"
+        settings = recipe["methods"][arm]
+        assert config["recipe"] == ("tuned (2 trials)" if settings else "default")
+        assert config["optimizer"]["lr"] == settings.get("optimizer.lr", 1e-3)
