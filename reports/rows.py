@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -54,12 +55,12 @@ class Row:
     def competes(self) -> bool:
         return self.method not in REFERENCE_ROWS
 
-    @property
+    @cached_property
     def completed(self) -> pd.DataFrame:
         """Its completed runs in the order of the seeds."""
         return self.runs[self.runs["status"] == "completed"].sort_values("seed")
 
-    @property
+    @cached_property
     def scores(self) -> dict[int, float]:
         """The deciding score of each completed run that has one, by seed."""
         completed, column = self.completed, f"scores.{self.metric}"
