@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +80,7 @@ class SwAV(Method):
     citation = "Caron, Misra, Mairal, Goyal, Bojanowski, Joulin (2020), SwAV, arXiv:2006.09882"
     Config = Config
     multi_crop = True
+    queue_in_use: Tensor
 
     @classmethod
     def check(cls, context: Context) -> None:
@@ -115,14 +116,14 @@ class SwAV(Method):
         with torch.no_grad():
             self.prototypes.weight.copy_(F.normalize(self.prototypes.weight, dim=1))
         self.prototypes.after_step(progress)
-        for queue, fresh in zip(self.queues, self._fresh, strict=True):
-            queue.push(torch.cat(fresh))
+        for view, fresh in enumerate(self._fresh):
+            self._queue(view).push(torch.cat(fresh))
             fresh.clear()
         self.queue_in_use.fill_(float(round(progress * self.total_steps) >= self.queue_start))
 
     def resolved(self) -> dict[str, float]:
         """Prototypes, steps in which they are frozen, length of each queue and step of its first use."""
-        length = len(self.queues[0].entries) if self.queues else 0
+        length = len(self._queue(0).entries) if self.queues else 0
         return {
             "prototypes": len(self.prototypes.weight),
             "frozen_steps": self.prototypes.frozen_steps,
@@ -130,12 +131,15 @@ class SwAV(Method):
             **({"queue_start": self.queue_start} if length else {}),
         }
 
+    def _queue(self, view: int) -> Queue:
+        return cast(Queue, self.queues[view])
+
     def _codes(self, view: int, z: Tensor, prototypes: Tensor) -> Tensor:
         """Codes of this process's embeddings z (B / N, D), balanced over the whole batch and any queue."""
         z = gather(z)
         samples, weights = z, torch.ones_like(z[:, 0])
         if self.queues:
-            queued = self.queues[view].entries
+            queued = self._queue(view).entries
             samples = torch.cat([z, queued])
             weights = torch.cat([weights, self.queue_in_use.expand(len(queued))])
             self._fresh[view].append(z)
