@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 help:
 	@echo "make demo      install, compare SMI with Barlow Twins on digits, print the table (minutes)"
 	@echo "make test      install, run the quick tests"
-	@echo "make test-all  the slow ones too: real training, killed processes, a real LaTeX run"
+	@echo "make test-all  the slow ones too: real training, killed processes, LaTeX, a browser (each where installed)"
 	@echo "make soak      what takes longer still"
 	@echo "make lint      ruff and mypy"
 
@@ -19,7 +19,7 @@ test: env
 	$(PYTEST)
 
 test-all: env
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -rs -m "not soak"
 
 soak: env
 	$(PYTEST) -n 0 -m soak

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from bench.local import Execution
     from bench.plan import Request
+    from bench.reports.declared import Declared
+    from bench.reports.page import Selection
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -114,11 +116,13 @@ def comma_separated(option: str, text: str) -> list[str]:
     return words
 
 
-def print_report(outputs: list[Path], destination: Path, reference: str | None) -> None:
-    """Write the report and print its tables and where it is."""
-    from bench.reports.page import write_report
+def print_report(
+    outputs: list[Path], destination: Path, declared: Declared, selection: Selection | None = None
+) -> None:
+    """Write the report, of all runs unless a selection says otherwise, and print its tables and where it is."""
+    from bench.reports.page import EVERYTHING, write_report
     from bench.store import disk_errors
 
     with disk_errors(destination):
-        report = write_report(outputs, destination, reference=reference)
-    print(f"\n{report.markdown}\n\nReport: {report.path}")
+        report = write_report(outputs, destination, declared, selection or EVERYTHING)
+    print(f"\n{report.markdown}\n\nReport: {report.paths[0]}")

@@ -77,7 +77,9 @@ def main(arguments: argparse.Namespace) -> int:
         print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, execution.jobs)
         return 0
     local.run(specs, execution, arguments.fresh)
-    print_report([arguments.output], arguments.output / "report", arguments.reference)
+    from bench.reports.declared import Declared
+
+    print_report([arguments.output], arguments.output / "report", Declared(arguments.reference))
     results = [RunFolder(arguments.output, spec.id).result() for spec in specs]
     return 1 if any(result is None or result["status"] == "failed" for result in results) else 0
 

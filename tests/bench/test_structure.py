@@ -87,6 +87,8 @@ def test_a_wheel_adds_only_bench_and_works(tmp_path):
         tops = {name.split("/")[0] for name in archive.namelist()}
         archive.extractall(tmp_path / "site")
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bench"}
+    data = {path.name for path in (ROOT / "reports").iterdir() if path.suffix in (".yaml", ".html", ".css", ".js")}
+    assert data == {path.name for path in (tmp_path / "site/bench/reports").iterdir() if path.suffix != ".py"}
     command = [sys.executable, "-m", "bench", "list", "methods", "--names"]
     listed = subprocess.run(command, cwd=tmp_path / "site", capture_output=True, text=True, check=True).stdout.split()
     files = [path.relative_to(ROOT / "methods") for path in (ROOT / "methods").rglob("[!_]*.py")]

@@ -39,6 +39,9 @@ def write_run(tmp_path: Path) -> Writer:
         fingerprint: str = "f" * 64,
         losses: list[float] | None = None,
         output: str = "runs",
+        dataset: str = "imagewoof-160",
+        cost: dict[str, float] | None = None,
+        title: str | None = None,
     ) -> Path:
         specification = {
             "protocol": "1",
@@ -46,7 +49,7 @@ def write_run(tmp_path: Path) -> Writer:
             "method": {
                 "name": method,
                 "short_name": method,
-                "title": TITLES.get(method, method),
+                "title": title or TITLES.get(method, method),
                 "version": "1",
                 "config": config or {},
             },
@@ -60,7 +63,7 @@ def write_run(tmp_path: Path) -> Writer:
             **(shared or {}),
         }
         digest = hashlib.sha256(json.dumps(specification).encode()).hexdigest()[:8]
-        identifier = f"imagewoof-160/{method}/{digest}/seed{seed}"
+        identifier = f"{dataset}/{method}/{digest}/seed{seed}"
         folder = tmp_path / output / identifier
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(yaml.safe_dump({**specification, "seed": seed}, sort_keys=False))
@@ -83,7 +86,12 @@ def write_run(tmp_path: Path) -> Writer:
                 "id": identifier,
                 "scores": scores,
                 "geometry": {"effective_rank": 40.0 + seed} if scores else {},
-                "cost": {"seconds": 81.2, "images_per_second": 1400.0 + 10 * seed, "peak_memory_mib": None},
+                "cost": {
+                    "seconds": 81.2,
+                    "images_per_second": 1400.0 + 10 * seed,
+                    "peak_memory_mib": None,
+                    **(cost or {}),
+                },
             }
             (folder / "result.json").write_text(json.dumps(result))
         return folder

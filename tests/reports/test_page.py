@@ -7,24 +7,85 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.reports.page import write_report
+from bench.reports.declared import Declared
+from bench.reports.page import Report, Selection, write_report
 
 Writer = Callable[..., Path]
 
 
+TABLES = {f"tables/imagewoof-160.{kind}" for kind in ("md", "tex", "csv")}
+FIGURES = {
+    f"figures/{name}-imagewoof-160.{kind}"
+    for name in ("accuracy", "differences", "curves", "loss")
+    for kind in ("pdf", "png")
+}
+
+
+def names(report: Report, destination: Path) -> set[str]:
+    return {path.relative_to(destination).as_posix() for path in report.paths}
+
+
 def test_the_report_is_complete_and_repeats_byte_for_byte(experiment: Path, tmp_path: Path) -> None:
     report = write_report([experiment], tmp_path / "report")
-    assert report.path == tmp_path / "report" / "report.md"
-    written = {path.relative_to(tmp_path / "report").as_posix(): path.read_bytes() for path in report.paths}
-    kinds = {
-        f"figures/{name}-imagewoof-160.{kind}" for name in ("accuracy", "curves", "loss") for kind in ("pdf", "png")
-    }
-    tables = {f"tables/imagewoof-160.{kind}" for kind in ("md", "tex", "csv")}
-    assert set(written) == {"report.md", "results.csv"} | tables | kinds
+    assert report.paths[0] == tmp_path / "report" / "report.html"
+    pages = {"report.html", "report.md", "results.csv", "declared.json"}
+    assert names(report, tmp_path / "report") == pages | TABLES | FIGURES
     found = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*.*")}
-    assert found == set(written)
+    assert found == pages | TABLES | FIGURES
     again = write_report([experiment], tmp_path / "again")
-    assert {path.relative_to(tmp_path / "again").as_posix(): path.read_bytes() for path in again.paths} == written
+    for first, second in zip(report.paths, again.paths, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("md", {"report.md"} | {name for name in TABLES if name.endswith(".md")}),
+        ("html", {"report.html"}),
+        ("latex", {name for name in TABLES if name.endswith(".tex")}),
+        ("csv", {"results.csv"} | {name for name in TABLES if name.endswith(".csv")}),
+        ("figures", FIGURES),
+    ],
+)
+def test_a_format_alone(experiment: Path, tmp_path: Path, form: str, written: set[str]) -> None:
+    report = write_report([experiment], tmp_path / "report", selection=Selection(formats=[form]))
+    assert names(report, tmp_path / "report") == written | {"declared.json"}
+    page = tmp_path / "report" / "report.md"
+    assert form != "md" or "figures/" not in page.read_text(encoding="utf-8")
+
+
+def test_only_the_chosen_methods_and_datasets(write_run: Writer, tmp_path: Path) -> None:
+    for method in ("smi", "barlow", "vicreg"):
+        for dataset in ("imagewoof-160", "other"):
+            shared = {"dataset": {"name": dataset, "key": dataset, "fingerprint": "f" * 64, "classes": 10}}
+            write_run(method, 0, 0.4, shared=shared, dataset=dataset)
+    selection = Selection(["smi", "barlow"], ["other"], ["csv"])
+    write_report([tmp_path / "runs"], tmp_path / "report", selection=selection)
+    with open(tmp_path / "report" / "results.csv", newline="", encoding="utf-8") as handle:
+        assert {(row["dataset"], row["method"]) for row in csv.DictReader(handle)} == {
+            ("other", "smi"),
+            ("other", "barlow"),
+        }
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (Selection(methods=["barlo"]), "No run has the method 'barlo'. Did you mean 'barlow'"),
+        (Selection(datasets=["imagewof-160"]), "No run has the dataset 'imagewof-160'. Did you mean 'imagewoof"),
+    ],
+)
+def test_an_unknown_name_gets_a_near_one(experiment: Path, tmp_path: Path, selection: Selection, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        write_report([experiment], tmp_path / "report", selection=selection)
+    assert not (tmp_path / "report").exists()
+
+
+def test_another_metric_decides(experiment: Path, tmp_path: Path) -> None:
+    selection = Selection(formats=["md"])
+    report = write_report([experiment], tmp_path / "report", Declared(metric="knn"), selection)
+    assert "points above Barlow Twins in kNN accuracy" in report.markdown
+    assert "in linear accuracy" not in report.markdown
 
 
 def test_the_answer_comes_first_and_every_loss_has_its_reason(experiment: Path, tmp_path: Path) -> None:
@@ -50,7 +111,7 @@ def test_every_link_of_the_page_leads_to_a_file(experiment: Path, tmp_path: Path
     write_report([experiment], tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     links = [part.partition(">)")[0] for part in page.split("](<")[1:]]
-    assert len(links) == 6
+    assert len(links) == len(FIGURES)
     assert all((tmp_path / "report" / link).is_file() for link in links)
 
 

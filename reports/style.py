@@ -1,0 +1,139 @@
+"""How figures look: a method's colour, marker and dashes from its name alone; canvases and forms."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from bench.reports.rows import Row
+
+if TYPE_CHECKING:  # matplotlib takes a second to import and is needed only once something is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#56b4e9", "#332288", "#882255")
+"""Seaborn's `colorblind` less its faint colours and its grey, with two dark ones of Paul Tol's `muted`."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "d", "p")
+DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (2, 1), (6, 2, 1, 2))
+REFERENCE_COLORS = {"random": "#666666", "supervised": "#000000"}
+SALT = "15912086"
+"""Chosen so that methods that are often compared (smi, barlow, simclr, ...) have colours of their own."""
+DENSE_PDF = 40_000
+"""Bytes of a PDF beyond which the same figure as SVG, which is not compressed, is larger than its PNG."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a method is drawn wherever it appears; `dashes` are on-off lengths in line widths, () for a solid line."""
+
+    color: str
+    marker: str
+    dashes: tuple[float, ...]
+
+    @property
+    def line(self) -> tuple[float, tuple[float, ...]] | str:
+        """The dashes as matplotlib's `linestyle`."""
+        return (0.0, self.dashes) if self.dashes else "-"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as PDF, PNG and, unless that is large, SVG.
+
+    `name` is for files, `title` a few words, `caption` says what is drawn, `width` is in CSS pixels.
+    """
+
+    name: str
+    title: str
+    caption: str
+    width: int
+    pdf: bytes
+    png: bytes
+    svg: bytes | None
+
+    @property
+    def address(self) -> str:
+        """SVG, or else PNG, as a data: address."""
+        kind, content = ("svg+xml", self.svg) if self.svg else ("png", self.png)
+        return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def style(method: str, variant: int = 0) -> Style:
+    """The method's colour, marker and dashes, from its name alone; further configurations keep only the colour."""
+    digest = hashlib.sha256(f"{SALT}/{method}".encode()).digest()
+    color = REFERENCE_COLORS.get(method, PALETTE[digest[0] % len(PALETTE)])
+    marker = MARKERS[(digest[1] + variant) % len(MARKERS)]
+    return Style(color, marker, DASHES[(digest[2] + variant) % len(DASHES)])
+
+
+def styles(rows: Sequence[Row]) -> dict[str, Style]:
+    """Style by label of the rows of one dataset; the configurations of a method are told apart by what they change."""
+    variants: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row.changes, row.digest)):
+        variants.setdefault(row.method, []).append(row)
+    return {row.label: style(method, index) for method, own in variants.items() for index, row in enumerate(own)}
+
+
+def canvas(panels: int, width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of its own (no pyplot, no global state) with `panels` axes; width and height in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = [figure.add_subplot(-(-panels // columns), columns, index + 1) for index in range(panels)]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def legend_beside(axes: Axes) -> None:
+    """A legend to the right of the axes, each label once, long ones broken into lines."""
+    handles, labels = axes.get_legend_handles_labels()
+    by_label = dict(zip(labels, handles, strict=True))
+    axes.legend(
+        list(by_label.values()),
+        [fill(label, 34) for label in by_label],
+        title=None,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        handlelength=3.2,
+    )
+
+
+def reference_line(axes: Axes, level: float, text: str) -> None:
+    """A dashed vertical line at `level`, named above the axes."""
+    axes.axvline(level, color=REFERENCE_COLORS["random"], lw=1.2, dashes=(4, 3), zorder=0)
+    axes.annotate(
+        text,
+        (level, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        color=REFERENCE_COLORS["random"],
+        fontsize="small",
+    )
+
+
+def rendered(figure: Figure, name: str, title: str, caption: str) -> Drawing:
+    """The figure in its forms, without a date: the same runs give the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once; every form would repeat it
+    pdf, png = _bytes(figure, "pdf"), _bytes(figure, "png")
+    svg = _bytes(figure, "svg") if len(pdf) <= DENSE_PDF else None
+    return Drawing(name, title, caption, round(96 * figure.get_figwidth()), pdf, png, svg)
+
+
+def _bytes(figure: Figure, kind: str) -> bytes:
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    no_date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
+    with rc_context({"svg.hashsalt": "bench"}):
+        figure.savefig(buffer, format=kind, dpi=200, metadata=no_date, transparent=kind == "svg")
+    return buffer.getvalue()
