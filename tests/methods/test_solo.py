@@ -1,0 +1,136 @@
+"""Methods with solo-learn's functions: the same network and views give the loss and gradients of our own."""
+
+import importlib
+
+import pytest
+import torch
+
+from bench import discover
+from bench.api import Context, Projector
+from bench.errors import UserError
+from bench.methods.solo._adapter import solo
+
+PAIRS = {
+    "barlow": {"scale": 0.1},
+    "vicreg": {"variant": "solo-learn"},
+    "simclr": {},
+    "byol": {},
+    "moco": {},
+    "simsiam": {},
+    "swav": {"queue": 0},
+    "dino": {"temperature_warmup": 0.0, "momentum": 0.9995},
+}
+"""Our method -> settings with which it is solo-learn's."""
+
+if discover.describe("methods", "solo/barlow").missing:
+    pytest.skip(f"solo/* {discover.describe('methods', 'solo/barlow').missing}", allow_module_level=True)
+
+
+def build(name, config=None, batch_size=16):
+    cls = discover.load("methods", name)
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 12), torch.nn.Tanh())
+    context = Context(
+        config=cls.Config(**(config or {})),
+        feature_dim=12,
+        projector=Projector(hidden=16, output=6, layers=3),
+        num_classes=2,
+        total_steps=1000,
+        steps_per_epoch=10,
+        batch_size=batch_size,
+    )
+    cls.check(context)
+    return cls(encoder, context)
+
+
+def batch(seed):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(16, 3, 8, 8, generator=generator)
+    return [image + 0.5 * torch.randn(image.shape, generator=generator) for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_losses_and_gradients_are_those_of_our_own_method_over_several_steps(name):
+    """Several, so that targets, queues, centres and prototypes have moved."""
+    ours, theirs = build(name, PAIRS[name]), build(f"solo/{name}")
+    parameters = [dict(method.named_parameters()) for method in (ours, theirs)]
+    assert parameters[0].keys() == parameters[1].keys()
+    for step in range(4):
+        losses = [method(batch(step), torch.arange(16), None)[0] for method in (ours, theirs)]
+        assert torch.isclose(*losses, rtol=1e-4)
+        for method, loss in zip((ours, theirs), losses, strict=True):
+            method.zero_grad()
+            loss.backward()
+        largest = max(p.grad.abs().max() for p in parameters[0].values() if p.grad is not None)
+        for key, parameter in parameters[0].items():
+            other = parameters[1][key]
+            if parameter.requires_grad:
+                assert torch.allclose(parameter.grad, other.grad, rtol=1e-3, atol=1e-4 * float(largest)), key
+                with torch.no_grad():
+                    parameter -= 0.1 * parameter.grad / largest
+                    other.copy_(parameter)
+        for method in (ours, theirs):
+            method.after_step((step + 1) / 1000)
+
+
+@pytest.mark.parametrize("path", [name for name in discover.names("methods") if name.startswith("solo/")])
+def test_the_loss_is_solo_learns_function_and_not_that_of_the_method_whose_heads_are_taken(path, monkeypatch):
+    name, method = path.removeprefix("solo/"), build(path)
+
+    def recognised(*arguments, **options):
+        raise RuntimeError("solo-learn's function was called")
+
+    module = importlib.import_module(f"bench.methods.solo.{name}")
+    if name == "barlow":
+        monkeypatch.setattr(module._losses, "barlow_loss_func", recognised)
+    elif name == "dino":
+        monkeypatch.setattr(module._DINOLoss, "forward", recognised)
+    else:
+        monkeypatch.setattr(module, f"_{name}_loss", recognised)
+    with pytest.raises(RuntimeError, match="was called"):
+        method(batch(0), torch.arange(16), None)
+
+
+def test_each_method_has_a_module_of_solo_learn_for_itself():
+    """Barlow's is changed; nobody else's code may see that."""
+    barlow, again = solo("losses/barlow.py"), solo("losses/barlow.py")
+    assert barlow is not again
+    assert barlow.dist is torch.distributed
+
+
+def test_w_mse_whitens_parts_of_at_least_two_images_per_dimension():
+    method = build("solo/wmse", {"output": 4, "epsilon": 1e-6})
+    z = torch.randn(16, 4) @ torch.randn(4, 4)
+    for part in method._whiten(z).chunk(2):
+        assert torch.allclose(part.T @ part / 7, torch.eye(4), atol=1e-3)
+        assert part.mean(0).abs().max() < 1e-4
+
+
+def test_w_mse_refuses_embeddings_too_wide_for_the_batch():
+    with pytest.raises(UserError, match=r"solo/wmse\.output=9 cannot be whitened with 16 images per batch"):
+        build("solo/wmse", {"output": 9})
+    assert build("solo/wmse").resolved() == {"output": 4}
+
+
+def test_nnclr_takes_the_nearest_entry_of_the_queue_as_it_was():
+    method = build("solo/nnclr")
+    z = torch.nn.functional.normalize(torch.randn(16, 6), dim=1)
+    before = method.queue.entries.clone()
+    expected = before[torch.cdist(z, before).argmin(1)]
+    nearest = method._nearest(z)
+    method.queue.push(z)
+    assert torch.equal(nearest, expected)
+
+
+def test_ressl_compares_with_the_targets_queue():
+    method = build("solo/ressl")
+    views = batch(0)
+    with torch.no_grad():
+        loss, _ = method(views, torch.arange(16), None)
+        again = build("solo/ressl")
+        query = torch.nn.functional.normalize(again.embed(again.encoder(views[0])), dim=1)
+        key = torch.nn.functional.normalize(again.target(views[1]), dim=1)
+        target = torch.softmax(key @ again.queue.entries.T / 0.04, 1)
+        expected = -(target * torch.log_softmax(query @ again.queue.entries.T / 0.1, 1)).sum(1).mean()
+    assert torch.isclose(loss, expected)
+    assert torch.allclose(method.queue.entries[:16], key)
