@@ -191,8 +191,8 @@ def _notes(found: Overview) -> list[str]:
             lines.append(f"Not in IQM, mean and gap for want of both ends of the scale: {text.listed(unscaled)}.")
         if fewest < 10:
             lines.append(
-                f"With {text.runs(fewest)} on a dataset the bootstrap's intervals are too narrow (they cover about "
-                "nine times in ten at 3 runs); they hold for these datasets, not for others."
+                f"With {text.runs(fewest)} on a dataset the bootstrap's intervals are too narrow (at 3 runs they cover "
+                "the truth 8 to 9 times in 10); they hold for these datasets, not for others."
             )
     else:
         lines.append("No IQM: it takes two datasets with runs of the random encoder and of a better supervised one.")
