@@ -71,7 +71,7 @@ class Table:
     def latex(self) -> str:
         """A `table` environment that needs `booktabs` and `siunitx` (version 3) in the preamble.
 
-        Numeric columns are aligned at the decimal marker and at the ±; what is no number is centred there.
+        Numeric columns are aligned at the decimal marker; what is no number is centred there.
         """
         rows = [*self.body, *self.aside]
         specifications = []
@@ -92,7 +92,8 @@ class Table:
                 f"\\label{{{self.label}}}",
                 r"\smallskip\scriptsize",
                 r"\setlength{\tabcolsep}{3pt}",
-                r"\sisetup{separate-uncertainty, retain-explicit-plus, reset-text-series=false, text-series-to-math}",
+                r"\sisetup{separate-uncertainty, table-align-uncertainty=false, retain-zero-uncertainty,",
+                r"  retain-explicit-plus, reset-text-series=false, text-series-to-math}",
                 f"\\begin{{tabular}}{{@{{}}{''.join(specifications)}@{{}}}}",
                 r"\toprule",
                 "\\midrule\n".join(groups) + r"\bottomrule",

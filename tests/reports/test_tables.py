@@ -24,7 +24,7 @@ def table(name: str = "SMI") -> Table:
         columns=[Column("method", name, numeric=False), Column("linear", "%")],
         body=[
             [Cell((name, "1a2b3c4d")), Cell(("43.4 ± 0.5", "[42.7, 44.1]"), bold=True, sort=0.434)],
-            [Cell(("Barlow Twins",)), Cell(("40.5",))],
+            [Cell(("Barlow Twins",)), Cell(("40.5 ± 0.0",))],
         ],
         aside=[[Cell(("Random encoder",)), Cell(("21.5",))]],
         notes=[f"A note. {name}", "Another."],
@@ -39,7 +39,7 @@ def test_markdown() -> None:
         "| method SMI     |                    linear % |",
         "| -------------- | --------------------------: |",
         "| SMI 1a2b3c4d   | **43.4 ± 0.5 [42.7, 44.1]** |",
-        "| Barlow Twins   |                        40.5 |",
+        "| Barlow Twins   |                  40.5 ± 0.0 |",
         "| ···            |                             |",
         "| Random encoder |                        21.5 |",
         "",
@@ -59,7 +59,7 @@ def test_latex() -> None:
         r"SMI & \bfseries 43.4 \pm 0.5 \\",
         r"1a2b3c4d & {\bfseries {[}42.7, 44.1{]}} \\",
         r"\addlinespace[2pt]",
-        r"Barlow Twins & 40.5 \\",
+        r"Barlow Twins & 40.5 \pm 0.0 \\",
         r"\midrule",
         r"Random encoder & 21.5 \\",
         r"\bottomrule",
@@ -154,3 +154,9 @@ def test_the_latex_compiles_with_booktabs_and_siunitx(tmp_path: Path) -> None:
         assert completed.returncode == 0, completed.stdout[-2000:]
     assert "undefined" not in completed.stdout
     assert "Missing character" not in (tmp_path / "main.log").read_text(errors="replace")
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed (Debian: poppler-utils): what the PDF says was not looked at")
+    subprocess.run(["pdftotext", "-layout", "main.pdf", "main.txt"], cwd=tmp_path, check=True)
+    words = " ".join((tmp_path / "main.txt").read_text(encoding="utf-8").split())
+    for number in ("43.4 ± 0.5", "[42.7, 44.1]", "40.5 ± 0.0", "21.5"):  # siunitx would drop the zero by itself
+        assert number in words
