@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -15,3 +16,8 @@ def standardise(z: Tensor, epsilon: float = 1e-5) -> Tensor:
     """(z - mean) / sqrt(variance + epsilon) per feature over the batch, biased variance: BatchNorm1d(affine=False)."""
     z = z - z.mean(0, keepdim=True)
     return z * torch.rsqrt(z.square().mean(0, keepdim=True) + epsilon)
+
+
+def unit_rows(z: Tensor) -> Tensor:
+    """Embeddings (B, D) scaled to length 1, float32 at least; a row of zeros stays one."""
+    return F.normalize(at_least_float32(z), dim=1)

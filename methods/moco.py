@@ -30,7 +30,7 @@ from bench.methods._gather import gather, own_rows
 from bench.methods._heads import mlp, predictor, projector
 from bench.methods._momentum import Momentum
 from bench.methods._queue import Queue
-from bench.methods._standardise import at_least_float32
+from bench.methods._standardise import unit_rows
 
 
 class Published(NamedTuple):
@@ -120,7 +120,7 @@ class MoCo(Method):
         self._fresh: list[list[Tensor]] = [[] for _ in self.queues]
 
     def embed(self, features: Tensor) -> Tensor:
-        return self.projector(features)
+        return unit_rows(self.projector(features))
 
     def loss(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
         results = [self._contrast(views, order) for order in range(len(self.orders))]
@@ -145,10 +145,9 @@ class MoCo(Method):
     def _contrast(self, views: Sequence[Tensor], order: int) -> tuple[Tensor, Terms]:
         """Loss of one view's queries against the other's keys."""
         query_view, key_view = (views[index] for index in self.orders[order])
-        query = at_least_float32(self.predictor(self.embed(self.encoder(query_view))))
-        key = at_least_float32(self.target(key_view)).detach()
+        query = unit_rows(self.predictor(self.projector(self.encoder(query_view))))
+        key = unit_rows(self.target(key_view)).detach()
         with torch.autocast(query.device.type, enabled=False):
-            query, key = F.normalize(query, dim=1), F.normalize(key, dim=1)
             keys = gather(key)
             if self.config.version == 3:
                 own = own_rows(torch.arange(len(keys), device=keys.device))
