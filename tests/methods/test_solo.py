@@ -1,6 +1,11 @@
 """Methods with solo-learn's functions: the same network and views give the loss and gradients of our own."""
 
+import csv
 import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -134,3 +139,24 @@ def test_ressl_compares_with_the_targets_queue():
         expected = -(target * torch.log_softmax(query @ again.queue.entries.T / 0.1, 1)).sum(1).mean()
     assert torch.isclose(loss, expected)
     assert torch.allclose(method.queue.entries[:16], key)
+
+
+@pytest.mark.slow
+def test_a_run_with_either_implementation_is_the_same_up_to_rounding(tmp_path):
+    """The command as users give it, with settings and a reference by a name with a slash."""
+    command = [sys.executable, "-m", "bench", "run", "--methods", "barlow,solo/barlow", "--dataset", "digits"]
+    command += ["--data-root", str(tmp_path / "data"), "--output", str(tmp_path / "runs"), "--seeds", "1"]
+    command += ["--epochs", "4", "--reference", "solo/barlow", "solo/barlow.scale=1", "precision=float32"]
+    command += ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=2"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "Barlow Twins (solo-learn)" in done.stdout
+    losses, scores = [], []
+    for name in ("barlow", "solo-barlow"):
+        folder = next((tmp_path / "runs").glob(f"digits/{name}/*/seed0"))
+        with open(folder / "metrics.csv", newline="") as handle:
+            losses.append([float(row["loss"]) for row in csv.DictReader(handle)])
+        scores.append(json.loads((folder / "result.json").read_text())["scores"]["linear"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert scores[1] == pytest.approx(scores[0], abs=0.02)
