@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench.api import Context, Projector
 from bench.errors import UserError
-from bench.methods.smi import Config, gaussian_mutual_information, objective
+from bench.methods import barlow
+from bench.methods.smi import SMI, Config, gaussian_mutual_information, objective
 
 FORMS = [
     Config(),
@@ -120,6 +122,21 @@ def test_identity_is_spectral_contrastive_up_to_the_square_of_the_diagonal():
     spectral = -2 * rho.diagonal().mean() + 3 * off
     value = objective(za, zb, Config(transform="identity", w=3.0))[0]
     assert torch.isclose(value, spectral + 1 + rho.diagonal().square().mean(), rtol=1e-12)
+
+
+def test_the_linear_feature_level_form_is_barlow_twins_over_d(agrees):
+    leaves = [z.requires_grad_() for z in embeddings()]
+    width, lambda_ = leaves[0].shape[1], 0.05
+    linear = Config(transform="identity", level="feature", w=lambda_ * (width - 1))
+    agrees(objective(*leaves, linear)[0] * width, barlow.objective(*leaves, lambda_)[0], leaves)
+
+
+@pytest.mark.parametrize(
+    ("config", "size"), [(Config(), 256), (Config(gather=True), 256), (Config(level="feature"), 64)]
+)
+def test_lambda_is_the_weight_on_one_entry(config, size):
+    context = Context(config, 6, Projector(8, 64, 3), 4, total_steps=10, steps_per_epoch=5, batch_size=256)
+    assert SMI(torch.nn.Identity(), context).resolved() == {"lambda": 10 / (size - 1)}
 
 
 def test_diagnostics_are_read_off_the_matrix():
