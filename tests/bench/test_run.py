@@ -295,3 +295,13 @@ def test_statistics_that_break_end_their_run_as_diverged_and_nothing_else(tmp_pa
     results = {key.split("/")[1]: path / "result.json" for key, path in run_folders(output).items()}
     statuses = {name: json.loads(path.read_text())["status"] for name, path in results.items()}
     assert statuses == {"noisy": "diverged", "random": "completed"}
+
+
+def test_stored_predictions_and_labels_give_the_scores_back(tmp_path):
+    """Statistics over test pictures are made from these alone."""
+    assert call(tmp_path / "o", methods="random").returncode == 0
+    (folder,) = run_folders(tmp_path / "o").values()
+    scores = json.loads((folder / "result.json").read_text())["scores"]
+    stored = np.load(folder / "predictions.npz")
+    for name in ("linear", "knn"):
+        assert np.mean(stored[name] == stored["labels"]) == pytest.approx(scores[name])
