@@ -13,13 +13,9 @@ from bench.reports import statistics
 from bench.reports.against import against, difference
 from bench.reports.finite_test_set import over_pictures
 from bench.reports.power import smallest_detectable_difference
-from bench.reports.rows import REFERENCE_ROWS, Row, leaves, rows_of
-
-__all__ = ["DECISIVE", "REFERENCE_ROWS", "Comparison", "Row", "compare", "leaves"]
+from bench.reports.rows import Row, rows_of
 
 DEFAULT_REFERENCE = "barlow"
-DECISIVE = "scores.linear"
-"""The score that orders the rows and decides words and bold unless another metric is declared."""
 SCORE = "scores."
 
 

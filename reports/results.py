@@ -14,11 +14,9 @@ from bench.reports.flags import red_flags
 from bench.reports.measures import MEASURES, Measure, measures
 from bench.reports.notes import MARK, notes, tuned
 from bench.reports.rows import Row, summary_of
-from bench.reports.sentences import answer, decimals_of, losses
+from bench.reports.sentences import decimals_of, losses
 from bench.reports.statistics import Summary
 from bench.reports.tables import Cell, Column, Table
-
-__all__ = ["answer", "losses", "results_table"]
 
 
 def results_table(comparison: Comparison, columns: Sequence[str] | None = None) -> Table:

@@ -7,10 +7,12 @@ import pytest
 from scipy import stats
 
 from bench.errors import UserError
-from bench.reports.comparison import Comparison, Row, compare
+from bench.reports.comparison import Comparison, compare
 from bench.reports.flags import red_flags
 from bench.reports.load import load
-from bench.reports.results import answer, losses, results_table
+from bench.reports.results import results_table
+from bench.reports.rows import Row
+from bench.reports.sentences import answer, losses
 
 Writer = Callable[..., Path]
 

@@ -13,8 +13,9 @@ from bench.reports.comparison import Comparison, compare
 from bench.reports.declared import Declared, analyse, from_json
 from bench.reports.load import curves, load
 from bench.reports.permutation import permutation_p, sign_flip_p
-from bench.reports.results import answer, results_table
+from bench.reports.results import results_table
 from bench.reports.rows import Row
+from bench.reports.sentences import answer
 
 Writer = Callable[..., Path]
 SMI, BARLOW = [0.430, 0.440, 0.428, 0.437, 0.433], [0.428, 0.436, 0.425, 0.436, 0.429]
