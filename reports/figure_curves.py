@@ -80,9 +80,11 @@ def losses(comparison: Comparison, curves: pd.DataFrame) -> Figure | None:
         axes.set_xlim(*_padded(own["epoch"].min(), own["epoch"].max()))
         axes.plot(diverged["epoch"], diverged["loss"].clip(low, high), "x", color="black", ms=6)
         axes.set_title(fill(row.label, 36), fontsize="small", loc="left")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axes.set(xlabel="epoch", ylabel="loss")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.grid(lw=0.4)
+    figure.supxlabel("epoch", fontsize="medium")
+    figure.supylabel("loss", fontsize="medium")
     return figure
 
 

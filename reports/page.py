@@ -101,7 +101,7 @@ def _selected(runs: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     chosen = pd.Series(True, index=runs.index)
     for kind, wanted in (("method", selection.methods), ("dataset", selection.datasets)):
         names = runs[[column for column in columns[kind] if column in runs]]
-        known = set(names.stack().astype(str))
+        known = set(map(str, names.stack()))
         for name in wanted:
             if name not in known:
                 raise UserError(f"No run has the {kind} '{name}'.{suggest(name, known)}")

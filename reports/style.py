@@ -122,8 +122,10 @@ def reference_line(axes: Axes, level: float, text: str) -> None:
 
 def rendered(figure: Figure, name: str, title: str, caption: str) -> Drawing:
     """The figure in its forms, without a date: the same runs give the same bytes."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once; every form would repeat it
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")  # laid out once; every form would repeat it
     pdf, png = _bytes(figure, "pdf"), _bytes(figure, "png")
     svg = _bytes(figure, "svg") if len(pdf) <= DENSE_PDF else None
     return Drawing(name, title, caption, round(96 * figure.get_figwidth()), pdf, png, svg)
