@@ -120,7 +120,7 @@ def test_the_teachers_temperature_rises_to_its_own():
         method.after_step((step + 1) / 100)
         seen.append(method.teacher_temperature.item())
     assert seen == pytest.approx([0.04 + 0.003 * step for step in range(10)] + [0.07] * 3)
-    assert make(temperature_warmup=0.0).teacher_temperature.item() == pytest.approx(Config().teacher_temperature)
+    assert make(teacher_temperature=0.07, temperature_warmup=0.0).teacher_temperature.item() == pytest.approx(0.07)
 
 
 def test_the_last_layer_stands_still_at_first_and_has_no_length():
