@@ -20,7 +20,8 @@ def data_root(tmp_path_factory):
 
 
 def planned(data_root, *words, methods=("smi", "barlow"), seeds=(0, 1, 2), preset="quick"):
-    return plan(Request([parse(name) for name in methods], ["digits"], seeds, preset, words, data_root), CPU)
+    arms = [parse(name) for name in methods]
+    return plan(Request(arms, ["digits"], seeds, preset, words, data_root, recipe="none"), CPU)
 
 
 def test_every_pair_of_method_and_seed_once_seeds_outermost(data_root):
@@ -156,3 +157,12 @@ def test_a_recipe_gives_each_arm_its_settings_and_the_user_has_the_last_word(dat
     plain = plan(dataclasses.replace(request, recipe="none"), CPU)
     assert {spec.recipe for spec in plain} == {"default"}
     assert barlow.id == plain[2].id
+
+
+def test_the_recipe_for_dataset_and_preset_is_the_default(data_root):
+    request = Request([parse("barlow"), parse("random")], ["digits"], [0], "quick", [], data_root)
+    barlow, random = plan(request, CPU)
+    assert barlow.recipe == "tuned (16 trials)"
+    assert barlow.method.config["lambda_"] != 0.0051
+    assert random.recipe == "default"
+    assert {spec.recipe for spec in plan(dataclasses.replace(request, preset="standard"), CPU)} == {"default"}
