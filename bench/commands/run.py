@@ -93,6 +93,6 @@ def _headline(specs: Sequence[RunSpec], preset: str, device: str, jobs: int) -> 
     sources = ", ".join(dict.fromkeys(spec.recipe for spec in specs))
     return (
         f"{methods} on {datasets}: preset {preset}, settings {sources}, {protocol.image_size} px, "
-        f"{protocol.backbone.name}{width}, {protocol.epochs} epochs, batch {protocol.batch_size}, {protocol.precision}, "
-        f"{seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs on {device}, {jobs} at a time"
+        f"{protocol.backbone.name}{width}, {protocol.epochs} epochs, batch {protocol.batch_size}, "
+        f"{protocol.precision}, {seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs on {device}, {jobs} at a time"
     )

@@ -29,9 +29,9 @@ class Optimizer:
     momentum: Annotated[float, Range(minimum=0, below=1)]
     """Of lars and sgd; adamw takes betas 0.9 and 0.999."""
     trust: Annotated[float, Range(above=0)]
-    """Of lars: trust coefficient eta, step relative to the weights' norm. Official codes 1e-3; solo-learn 0.02, clipped."""
+    """Of lars: coefficient eta of |weights| / |gradient|. Official codes 0.001; solo-learn 0.02 with clip."""
     clip: bool
-    """Of lars: whether a layer's rate is at most lr (solo-learn's clip_lr, LARC); it is then trust |p| / |g| below."""
+    """Of lars: take eta |weights| / |gradient| itself as a layer's rate, and lr as its limit (LARC, solo-learn)."""
     warmup_fraction: Annotated[float, Range(minimum=0, maximum=1)]
     """Part of all steps in which the learning rate rises linearly from 0; cosine to 0 afterwards."""
 

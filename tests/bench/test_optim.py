@@ -26,8 +26,8 @@ def official_lars(parameters, gradients, velocities, lr, weight_decay, momentum=
 
 def solo_learns_lars(parameters, gradients, velocities, lr, weight_decay, momentum=0.9, eta=0.02):
     """solo/utils/lars.py with clip_lr and exclude_bias_n_norm. Its |g| + wd |p| is |g + wd p| here and in the official
-    code: the same but for the angle between weight and gradient, which the small weight decays in use do not show, and for
-    a gradient of exactly zero, where solo-learn leaves the decay out."""
+    code: the same but for the angle between weight and gradient, which the small weight decays in use do not show, and
+    for a gradient of exactly zero, where solo-learn leaves the decay out."""
     for index, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
         update = g.copy()
         weight_norm, update_norm = np.linalg.norm(p), np.linalg.norm(g + weight_decay * p)
