@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def draw(comparison: Comparison, curves: pd.DataFrame) -> list[Drawing]:
     """Every figure that the runs allow; `curves` are the rows of `bench.reports.load.curves`."""
     where, metric = comparison.title, text.metric(comparison.metric)
+    interval = "the 95 % interval of pairs" if comparison.paired else "Welch's 95 % interval"
     figures = {
         "accuracy": (
             f"Accuracy on {where}",
@@ -33,7 +34,7 @@ def draw(comparison: Comparison, curves: pd.DataFrame) -> list[Drawing]:
         ),
         "differences": (
             f"Differences on {where}",
-            f"Difference to the reference in {metric} with Welch's 95 % interval, before Holm's correction; "
+            f"Difference to the reference in {metric} with {interval}, before Holm's correction; "
             "filled where it remains significant (α = 0.05) after it.",
             differences(comparison),
         ),
