@@ -31,7 +31,9 @@ class Encoder(torch.nn.Module):
 
 
 def context(steps=100, steps_per_epoch=4, batch_size=BATCH, **config):
-    return Context(Config(**config), 5, Projector(7, WIDTH, 2), 3, steps, steps_per_epoch, batch_size)
+    return Context(
+        Config(**{"epsilon": 0.05, **config}), 5, Projector(7, WIDTH, 2), 3, steps, steps_per_epoch, batch_size
+    )
 
 
 def make(**settings):
