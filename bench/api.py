@@ -83,6 +83,12 @@ class Context:
     steps_per_epoch: int
     batch_size: int
     """Images in one call of `loss`, over all processes."""
+    accumulate: int = 1
+    """Calls of `loss` per optimiser step."""
+
+    @property
+    def images_per_epoch(self) -> int:
+        return self.steps_per_epoch * self.accumulate * self.batch_size
 
 
 class Method(nn.Module, ABC):

@@ -32,7 +32,8 @@ class Arm:
 
 
 def parse(text: str) -> Arm:
-    """The arm of `method[:key=value]...`. Raises UserError for a setting that is no key=value."""
+    """The arm of `method[:key=value]...`. Raises UserError for a setting that is no key=value, or is
+    there twice."""
     method, colon, rest = text.partition(":")
     if method == "file":
         found = re.match(r"(.*\.py)(?::(.*))?$", rest)
@@ -43,4 +44,8 @@ def parse(text: str) -> Arm:
             raise UserError(f"'{text}': write method:key=value, e.g. smi:transform=identity:w=3.")
     if colon and not settings and not method.startswith("file:"):
         raise UserError(f"'{text}': after the colon comes key=value, e.g. smi:transform=identity:w=3.")
+    keys = [setting.partition("=")[0] for setting in settings]
+    repeated = next((key for key in keys if keys.count(key) > 1), None)
+    if repeated:
+        raise UserError(f"'{text}' sets {repeated} twice.")
     return Arm(method, tuple(sorted(settings)))

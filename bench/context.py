@@ -20,4 +20,5 @@ def context_of(spec: RunSpec, method: type[Method], images: int) -> Context:
         total_steps=steps_per_epoch * (protocol.epochs if method.trains else 1),
         steps_per_epoch=steps_per_epoch,
         batch_size=protocol.batch_size // protocol.accumulate,
+        accumulate=protocol.accumulate,
     )

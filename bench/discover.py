@@ -73,7 +73,7 @@ def expand(kind: Kind, words: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for word in words:
-        if word.startswith("file:") or not (word == "all" or set(word) & set("*?[")):
+        if word.startswith("file:") or not (word == "all" or set(word.partition(":")[0]) & set("*?[")):
             found.append(word)
             continue
         matching = [name for name in names(kind) if _matches(name, "*" if word == "all" else word)]

@@ -55,7 +55,7 @@ def plan(request: Request, device: torch.device) -> list[RunSpec]:
     for name in request.datasets:
         dataset = open_dataset(name)
         store = prepare(dataset, request.data_root, request.store_root, request.skip_corrupt)
-        recipe = recipes.choose(request.recipe, name, request.preset)
+        recipe = recipes.choose(request.recipe, name, request.preset, request.methods)
         for arm in request.methods:
             per_seed.append(_resolve(request, dataset, name, store, arm, recipe, classes[arm.method], device))
     _refuse_twins(per_seed, request.methods)
@@ -102,8 +102,9 @@ def _resolve(
     device: torch.device,
 ) -> RunSpec:
     short = arm.short_name
-    own = [*request.words, *arm.words()]
-    words = words_for(own, short, [other.short_name for other in request.methods])
+    shorts = [other.short_name for other in request.methods]
+    given = words_for(request.words, short, shorts)
+    words = [*given, *words_for(arm.words(), short, [short])]
     recommended = words_for(recipe.words(arm) if recipe else [], short, [short])
     defaults = {key: value for key, value in dataset.defaults.items() if key != "image_size"}
     values = compose_protocol(request.preset, defaults, short, cls.Config, [*recommended, *words])
@@ -122,21 +123,21 @@ def _resolve(
         method=entry,
         protocol=_protocol(values, dataset, store, device),
         seed=request.seeds[0],
-        recipe=recipes.label(recipe, arm, own),
+        recipe=recipes.label(recipe, arm, given, name, request.preset),
     )
     if spec.protocol.augment.local_views and not cls.multi_crop:
         raise UserError(
             f"{short} takes the two large views alone: leave augment.local_views out, or set it for a multi-crop "
             "method alone, e.g. swav.augment.local_views=4."
         )
-    cls.check(context_of(spec, cls, _training_images(store)))
+    cls.check(context_of(spec, cls, training_images(store)))
     return spec
 
 
 def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: torch.device) -> Protocol:
     """Fill what is left open (size, epochs, precision) and check every field."""
     budget = build(Budget, values.pop("budget"), "budget")
-    images = _training_images(store)
+    images = training_images(store)
     if values["image_size"] is None:
         native = native_image_size(dataset, store)
         values["image_size"] = min(native, budget.largest_image or native)
@@ -159,7 +160,7 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
     return protocol
 
 
-def _training_images(store: Store) -> int:
+def training_images(store: Store) -> int:
     """Number of pictures for pretraining. Raises UserError where no probe can be trained and validated."""
     labels = store.split("train").labels
     training, validation = cut_validation(labels)

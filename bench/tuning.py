@@ -18,10 +18,13 @@ from scipy.stats import qmc
 from bench import discover
 from bench.api import Search
 from bench.arms import Arm
+from bench.context import context_of
+from bench.datasets._store import prepare
 from bench.estimate import pretraining_seconds
 from bench.files import write_json
 from bench.local import Execution
-from bench.plan import MOST_SEEDS, Request, plan
+from bench.methods._momentum import usable_momentum
+from bench.plan import MOST_SEEDS, Request, open_dataset, plan, training_images
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -59,14 +62,19 @@ class Best:
     at_edge: list[str]
 
 
-def search_space(arm: Arm, spec: RunSpec, words: Sequence[str]) -> dict[str, Search]:
-    """Setting -> range: the learning rate and the fields that the method's file marks, less what is set already."""
+def search_space(arm: Arm, spec: RunSpec, words: Sequence[str], steps: int) -> dict[str, Search]:
+    """Setting -> range: the learning rate and the fields that the method's file marks, less what is set already.
+
+    A momentum is searched as far as a trial of `steps` can use it (methods/_momentum.py), and not where that is no
+    range at all: trials that differ in name only would find nothing.
+    """
     rate = spec.protocol.optimizer.lr
     space = {"optimizer.lr": Search(rate / RATE_FACTOR, rate * RATE_FACTOR)}
     hints = typing.get_type_hints(discover.load("methods", arm.method).Config, include_extras=True)
     space |= {name: search for name, hint in hints.items() if (search := _search(hint)) is not None}
     fixed = {word.partition("=")[0].removeprefix(f"{arm.short_name}.") for word in [*words, *arm.words()]}
-    return {name: search for name, search in space.items() if name not in fixed}
+    usable = {name: _usable(search, steps) for name, search in space.items() if name not in fixed}
+    return {name: search for name, search in usable.items() if search.low < search.high}
 
 
 def points(space: dict[str, Search], trials: int) -> list[dict[str, float]]:
@@ -99,11 +107,13 @@ def share_of(search: Search, value: float) -> float:
 
 def plan_trials(request: Request, trials: int, device: torch.device) -> list[Trial]:
     """`trials` runs of every arm of `request` (one dataset), arms side by side so that an interruption is fair."""
-    request = dataclasses.replace(request, seeds=[TUNING_SEED], words=[*request.words, *NO_TEST], recipe="none")
-    defaults = plan(request, device)
+    # Behind the user's words for all methods, and behind those for one.
+    hidden = [*NO_TEST, *(f"{arm.short_name}.{word}" for arm in request.methods for word in NO_TEST)]
+    searched = request.words
+    request = dataclasses.replace(request, seeds=[TUNING_SEED], words=[*searched, *hidden], recipe="none")
     drawn = {
-        arm: points(search_space(arm, spec, request.words), trials)
-        for arm, spec in zip(request.methods, defaults, strict=True)
+        arm: points(search_space(arm, spec, searched, trained_steps(spec, request)), trials)
+        for arm, spec in zip(request.methods, plan(request, device), strict=True)
     }
     planned = []
     for number in range(trials):
@@ -115,6 +125,13 @@ def plan_trials(request: Request, trials: int, device: torch.device) -> list[Tri
             Trial(arm, number, drawn[arm][number], spec) for arm, spec in zip(request.methods, specs, strict=True)
         ]
     return planned
+
+
+def trained_steps(spec: RunSpec, request: Request) -> int:
+    """Optimiser steps of a run of the request."""
+    store = prepare(open_dataset(spec.dataset.name), request.data_root, request.store_root, request.skip_corrupt)
+    method = discover.load("methods", spec.method.name)
+    return context_of(spec, method, training_images(store)).total_steps
 
 
 def epochs_within(request: Request, seconds: float, device: torch.device, execution: Execution) -> int:
@@ -146,7 +163,7 @@ def best_of(trials: Sequence[Trial], folders: Sequence[RunFolder], request: Requ
         return None
     best, negative = max(known)
     chosen = trials[-negative]
-    space = search_space(chosen.arm, trials[0].spec, request.words)
+    space = search_space(chosen.arm, trials[0].spec, request.words, trained_steps(trials[0].spec, request))
     at_edge = [name for name, value in chosen.settings.items() if abs(share_of(space[name], value) - 0.5) > 0.4]
     return Best(chosen.settings, best[0], scores[0][0] if scores[0] else None, len(known), at_edge)
 
@@ -156,6 +173,12 @@ def _scores(folder: RunFolder) -> tuple[float, ...] | None:
     if result is None or result["status"] != "completed":
         return None
     return tuple(float(result["scores"][name]) for name in CRITERIA)
+
+
+def _usable(search: Search, steps: int) -> Search:
+    if search.scale != "momentum":
+        return search
+    return dataclasses.replace(search, high=usable_momentum(search.high, steps))
 
 
 def _search(hint: Any) -> Search | None:

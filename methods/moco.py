@@ -114,7 +114,7 @@ class MoCo(Method):
         self.orders = [(0, 1)] if config.version == 1 else [(0, 1), (1, 0)]
         self.queues = nn.ModuleList()
         if config.version != 3:
-            longest = max(1, context.steps_per_epoch * context.batch_size // 2)
+            longest = max(1, context.images_per_epoch // 2)
             length = min(QUEUE, longest) if config.queue is None else config.queue
             self.queues.extend(Queue(length, width) for _ in self.orders)
         self._fresh: list[list[Tensor]] = [[] for _ in self.queues]

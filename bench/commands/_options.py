@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,8 +107,8 @@ def execution_of(arguments: argparse.Namespace, device: torch.device, runs: int)
 
 
 def comma_separated(option: str, text: str) -> list[str]:
-    """Words between commas. Raises UserError where one is empty or stands twice."""
-    words = [word.strip() for word in text.split(",")]
+    """Words between commas, those inside brackets aside. Raises UserError where one is empty or stands twice."""
+    words = [word.strip() for word in re.split(r",(?![^\[]*\])", text)]
     if "" in words:
         raise UserError(f"{option} '{text}' has an empty name.")
     for word in words:

@@ -64,13 +64,14 @@ def main(arguments: argparse.Namespace) -> int:
         epochs = epochs_within(request, arguments.trial_seconds, device, execution)
         request = dataclasses.replace(request, words=[*request.words, f"epochs={epochs}"])
     trials = plan_trials(request, arguments.trials, device)
+    recipe = execution.output / f"{_file_name(request)}.yaml"
+    _refuse_other(recipe, request, arguments.trials)
     print(_headline(request, arguments.trials, trials, execution.jobs), flush=True)
     local.run([trial.spec for trial in trials], execution, fresh=False)
     found = {}
     for arm in request.methods:
         own = [trial for trial in trials if trial.arm == arm]
         found[arm] = best_of(own, [RunFolder(execution.output, trial.spec.id) for trial in own], request)
-    recipe = execution.output / f"{_file_name(request)}.yaml"
     _write_recipe(recipe, found, request, arguments, trials, device)
     _write_trials(recipe.with_suffix(".csv"), trials, execution.output)
     _print_found(found, arguments.trials)
@@ -82,6 +83,18 @@ def _file_name(request: Request) -> str:
     from bench.spec import safe
 
     return f"{safe(request.datasets[0])}-{request.preset}"
+
+
+def _refuse_other(path: Path, request: Request, trials: int) -> None:
+    """Raise UserError where the recipe of another tuning stands in the place of this one's."""
+    from bench.config import recipes
+
+    if not path.exists():
+        return
+    known = recipes.read(path).provenance
+    arms = {arm.name for arm in request.methods}
+    if (known.get("trials"), known.get("words"), set(known.get("validation", ()))) != (trials, [*request.words], arms):
+        raise UserError(f"{path} is the recipe of another tuning: move it, or give another --output.")
 
 
 def _headline(request: Request, count: int, trials: Sequence[Trial], jobs: int) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bench import discover
 from bench.arms import Arm, parse
 from bench.errors import UserError, suggest
 
@@ -27,6 +28,8 @@ class Recipe:
     """Presets for which it is the default."""
     methods: Mapping[str, Mapping[str, Any]]
     """Arm -> settings: fields of the protocol by dotted name, and the method's own hyperparameters."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What reports call the settings of single arms, where `label` would say too much: 'ours'."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """How the values were found; for readers."""
 
@@ -34,10 +37,29 @@ class Recipe:
         """Whether it is the default for this dataset and preset."""
         return bool({dataset, dataset.partition(":")[0]} & set(self.datasets)) and preset in self.presets
 
+    def row(self, arm: Arm) -> str | None:
+        """The name in `methods` whose settings an arm gets: its own, or that of the method which `solo/<name>`
+        implements, so that two implementations meet at the same settings.
+
+        In a published recipe a variant gets its method's; in a tuned one (which has provenance) it gets none, since a
+        weight that was searched for one form of a loss means nothing in another.
+        """
+        rows = {parse(name): name for name in self.methods}
+        candidates = [arm, Arm(arm.method.rpartition("/")[2], arm.settings)]
+        if not self.provenance:
+            candidates += [Arm(candidate.method) for candidate in candidates]
+        return next((rows[candidate] for candidate in candidates if candidate in rows), None)
+
     def words(self, arm: Arm) -> list[str]:
-        """Settings of an arm as words for this method alone; empty for an arm without a recipe of its own."""
-        settings = {parse(name): values for name, values in self.methods.items()}.get(arm, {})
-        return [f"{arm.short_name}.{key}={_as_word(value)}" for key, value in settings.items()]
+        """Settings for an arm as words for its method alone, less those that the arm or its method does not have."""
+        row = self.row(arm)
+        if row is None:
+            return []
+        own = {setting.partition("=")[0] for setting in arm.settings}
+        ours = discover.describe("methods", parse(row).method).defaults
+        unknown = set(ours) - set(discover.describe("methods", arm.method).defaults)
+        chosen = {key: value for key, value in self.methods[row].items() if key not in own | unknown}
+        return [f"{arm.short_name}.{key}={_as_word(value)}" for key, value in chosen.items()]
 
 
 def names() -> list[str]:
@@ -45,30 +67,39 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def choose(wanted: str, dataset: str, preset: str) -> Recipe | None:
+def choose(wanted: str, dataset: str, preset: str, arms: Sequence[Arm]) -> Recipe | None:
     """The recipe `wanted`: a name, a file, `none`, or `auto` for the one that suits, if any.
 
-    Raises UserError for an unknown name or a file that is no recipe.
+    Raises UserError for an unknown name, a file that is no recipe, and one asked for that has nothing for any arm.
     """
     if wanted == "none":
         return None
     if wanted == "auto":
-        return next((recipe for recipe in map(_bundled, names()) if recipe.suits(dataset, preset)), None)
+        return next((recipe for recipe in map(bundled, names()) if recipe.suits(dataset, preset)), None)
     if wanted.endswith((".yaml", ".yml")):
-        return read(Path(wanted).expanduser())
-    if wanted not in names():
+        recipe = read(Path(wanted).expanduser())
+    elif wanted in names():
+        recipe = bundled(wanted)
+    else:
         raise UserError(f"Unknown recipe '{wanted}'.{suggest(wanted, [*names(), 'auto', 'none'])}")
-    return _bundled(wanted)
+    if all(recipe.row(arm) is None for arm in arms):
+        raise UserError(f"The recipe {wanted} has settings for {', '.join(recipe.methods)}, not for --methods.")
+    return recipe
 
 
-def label(recipe: Recipe | None, arm: Arm, words: Sequence[str]) -> str:
-    """Where an arm's settings come from, in words: 'default' without a recipe; `words` are the user's own."""
-    settings = {} if recipe is None else recipe.words(arm)
-    if recipe is None or not settings:
+def label(recipe: Recipe | None, arm: Arm, words: Sequence[str], dataset: str, preset: str) -> str:
+    """Where an arm's settings come from, in words: 'default' where the recipe has none for it.
+
+    `words` are what the user set for the arm beyond its name; all but how long and how it is evaluated is a change.
+    """
+    row = None if recipe is None else recipe.row(arm)
+    if recipe is None or row is None:
         return "default"
-    keys = {word.partition("=")[0].removeprefix(f"{arm.short_name}.") for word in settings}
-    own = {word.partition("=")[0].removeprefix(f"{arm.short_name}.") for word in words}
-    return f"{recipe.label}, changed" if keys & own else recipe.label
+    text = recipe.labels.get(row, recipe.label)
+    if recipe.datasets and not recipe.suits(dataset, preset):
+        text += f" for {', '.join(recipe.datasets)} at {', '.join(recipe.presets)}"
+    changed = any(not word.startswith(("epochs=", "evaluate.", "seeds.", "budget.")) for word in words)
+    return f"{text}, changed" if changed or parse(row) != arm else text
 
 
 def read(path: Path) -> Recipe:
@@ -77,22 +108,32 @@ def read(path: Path) -> Recipe:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"The recipe {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    known = {item.name for item in fields(Recipe)}
+    kinds = {"label": str, "datasets": list, "presets": list, "methods": dict, "labels": dict, "provenance": dict}
     if not isinstance(values, dict) or not isinstance(values.get("methods"), dict):
         raise UserError(f"{path} is no recipe: it needs label, datasets, presets and methods.")
-    for key in values:
-        if key not in known:
-            raise UserError(f"{path}: unknown key '{key}'.{suggest(str(key), known)}")
-    missing = known - set(values) - {"provenance"}
+    for key, value in values.items():
+        if key not in kinds:
+            raise UserError(f"{path}: unknown key '{key}'.{suggest(str(key), kinds)}")
+        if not isinstance(value, kinds[key]):
+            raise UserError(f"{path}: '{key}' must be {'text' if kinds[key] is str else f'a {kinds[key].__name__}'}.")
+    missing = [key for key in ("label", "datasets", "presets") if key not in values]
     if missing:
-        raise UserError(f"{path}: '{min(missing)}' is missing.")
+        raise UserError(f"{path}: '{missing[0]}' is missing.")
     for name, settings in values["methods"].items():
-        if not isinstance(settings, dict):
-            raise UserError(f"{path}: the settings of '{name}' must be key: value lines.")
+        _check_row(path, str(name), settings)
     return Recipe(**values)
 
 
-def _bundled(name: str) -> Recipe:
+def _check_row(path: Path, name: str, settings: object) -> None:
+    method = parse(name).method
+    if not method.startswith("file:") and method not in discover.names("methods"):
+        raise UserError(f"{path}: unknown method '{method}'.{suggest(method, discover.names('methods'))}")
+    if not isinstance(settings, dict) or any(isinstance(value, dict) for value in settings.values()):
+        raise UserError(f"{path}: the settings of '{name}' must be lines such as optimizer.lr: 0.1")
+
+
+def bundled(name: str) -> Recipe:
+    """A recipe that comes with the suite."""
     return read(FOLDER / f"{name}.yaml")
 
 

@@ -41,7 +41,7 @@ class SoloNNCLR(Method):
         width = context.projector.output
         self.projector = projector(context, normalise_output=True)
         self.predictor = predictor(width, context.projector.hidden)
-        self.queue = Queue(min(self.config.queue, max(1, context.steps_per_epoch * context.batch_size // 2)), width)
+        self.queue = Queue(min(self.config.queue, max(1, context.images_per_epoch // 2)), width)
 
     def embed(self, features: Tensor) -> Tensor:
         return self.projector(features)

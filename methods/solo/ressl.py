@@ -52,7 +52,7 @@ class SoloReSSL(Method):
         self.projector = projector(context)
         online = nn.Sequential(encoder, self.projector)
         self.target = Momentum(online, config.momentum, config.final_momentum, context.total_steps)
-        length = min(config.queue, max(1, context.steps_per_epoch * context.batch_size // 2))
+        length = min(config.queue, max(1, context.images_per_epoch // 2))
         self.queue = Queue(length, context.projector.output)
 
     def embed(self, features: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from bench.arms import Arm, parse
 from bench.errors import UserError
 
 words = st.text("abcxyz019._-[],", min_size=1)
-settings = st.lists(st.tuples(st.text("abcxyz._", min_size=1), words).map("=".join), max_size=3)
+settings = st.dictionaries(st.text("abcxyz._", min_size=1), words, max_size=3).map(
+    lambda chosen: [f"{key}={value}" for key, value in chosen.items()]
+)
 
 
 @given(st.sampled_from(["smi", "solo/barlow", "file:dir/my_loss.py"]), settings)
@@ -28,3 +30,8 @@ def test_settings_belong_to_the_arms_method():
 def test_what_is_no_key_and_value_is_refused(text):
     with pytest.raises(UserError, match="key=value"):
         parse(text)
+
+
+def test_a_setting_given_twice_is_refused():
+    with pytest.raises(UserError, match="sets w twice"):
+        parse("smi:w=3:w=20")

@@ -152,7 +152,7 @@ def test_a_recipe_gives_each_arm_its_settings_and_the_user_has_the_last_word(dat
     request = Request(arms, ["digits"], [0], "quick", ["optimizer.lr=0.25"], data_root, recipe=str(path))
     smi, linear, barlow = plan(request, CPU)
     assert (smi.method.config["w"], smi.protocol.optimizer.lr, smi.recipe) == (5, 0.25, "tuned (2 trials), changed")
-    assert (linear.method.config["w"], linear.recipe) == (3, "tuned (2 trials)")
+    assert (linear.method.config["w"], linear.recipe) == (3, "tuned (2 trials), changed")
     assert (barlow.protocol.optimizer.lr, barlow.recipe) == (0.25, "default")
     plain = plan(dataclasses.replace(request, recipe="none"), CPU)
     assert {spec.recipe for spec in plain} == {"default"}

@@ -15,7 +15,7 @@ from bench.arms import parse
 from bench.cli import main
 from bench.plan import Request, plan
 from bench.store import RunFolder
-from bench.tuning import TUNING_SEED, best_of, plan_trials, points, search_space, share_of, value_at
+from bench.tuning import TUNING_SEED, best_of, plan_trials, points, search_space, share_of, trained_steps, value_at
 
 CPU = torch.device("cpu")
 SEARCHES = [Search(0.05, 1.0), Search(1, 100, "linear"), Search(0.8, 0.996, "momentum")]
@@ -32,7 +32,14 @@ def request_for(data_root, *names, words=()):
 
 def space_of(data_root, name, *words):
     request = request_for(data_root, name, words=words)
-    return search_space(request.methods[0], plan(request, CPU)[0], words)
+    spec = plan(request, CPU)[0]
+    return search_space(request.methods[0], spec, words, trained_steps(spec, request))
+
+
+def test_a_momentum_is_searched_as_far_as_a_trial_can_use_it(data_root):
+    full = space_of(data_root, "byol")["momentum"]
+    assert full.high == pytest.approx(1 - 20 / (69 * 4))  # 1,168 pictures in batches of 256
+    assert "momentum" not in space_of(data_root, "byol", "epochs=20")
 
 
 @given(st.sampled_from(SEARCHES), st.floats(0, 1))
@@ -144,13 +151,18 @@ def test_tune_writes_a_recipe_goes_on_where_it_stopped_and_run_uses_it(tmp_path,
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")}
     assert main(tune) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")} == written
-    capsys.readouterr()
-    run = ["run", *words, "--seeds", "1", "--epochs", "1", "--recipe", "tuning/digits-quick.yaml"]
-    assert main(run) == 0
-    assert "tuned (2 trials)" in capsys.readouterr().out
-    for path in tmp_path.glob("runs/digits/smi/*/seed0/config.yaml"):
-        config = yaml.safe_load(path.read_text())
-        arm = "smi" if config["method"]["config"]["transform"] == "gaussian" else "smi:transform=identity"
-        settings = recipe["methods"][arm]
-        assert config["recipe"] == ("tuned (2 trials)" if settings else "default")
-        assert config["optimizer"]["lr"] == settings.get("optimizer.lr", 1e-3)
+    with_another = [*tune[:2], "smi,barlow", *tune[3:]]
+    assert main(with_another) == 2
+    assert "recipe of another tuning" in capsys.readouterr().err
+    for arm, settings in {"smi": {"w": 5.0}, "smi:transform=identity": {"optimizer.lr": 0.0123}}.items():
+        recipe["methods"][arm] = settings
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["run", *words, "--seeds", "1", "--epochs", "1", "--recipe", "mine.yaml"]) == 0
+    configs = [yaml.safe_load(path.read_text()) for path in tmp_path.glob("runs/digits/smi/*/seed0/config.yaml")]
+    found = {
+        config["method"]["config"]["transform"]: (config["method"]["config"]["w"], config["optimizer"]["lr"])
+        for config in configs
+    }
+    assert found == {"gaussian": (5.0, 1e-3), "identity": (10.0, 0.0123)}
+    # The recipe's own settings were kept, those of the network were changed.
+    assert {config["recipe"] for config in configs} == {"tuned (2 trials), changed"}

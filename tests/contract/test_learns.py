@@ -10,6 +10,8 @@ import pytest
 from bench import discover
 
 ROOT = Path(__file__).parents[2]
+MARGIN = 0.01
+"""Accuracy above the untrained encoder: twice the standard deviation of one run of most methods."""
 INSTALLED = [name for name in discover.names("methods") if not discover.describe("methods", name).missing]
 
 
@@ -35,5 +37,5 @@ def test_learns_at_its_defaults(name, results):
     scores = [result["scores"]["linear"] for result in results[name]]
     floor = [result["scores"]["linear"] for result in results["random"]]
     assert len(scores) == len(floor) == 2
-    assert min(scores) > max(floor)
+    assert min(scores) > max(floor) + MARGIN
     assert not any(result["collapsed"] for result in results[name])
