@@ -27,7 +27,8 @@ def data_root(tmp_path_factory):
 
 
 def request_for(data_root, *names, words=()):
-    return Request([parse(name) for name in names], ["digits"], [0], "quick", list(words), data_root)
+    arms = [parse(name) for name in names]
+    return Request(arms, ["digits"], [0], "quick", list(words), data_root, recipe="none")
 
 
 def space_of(data_root, name, *words):
