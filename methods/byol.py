@@ -23,6 +23,9 @@ class Config:
     for it uses less; result.json has the value."""
     final_momentum: Annotated[float, Range(minimum=0, maximum=1)] = 1.0
     """Of the target at the end; paper, section 3.2."""
+    normalise_output: bool = True
+    """Batch normalisation (no scale, no shift) behind the projector, as in SimSiam and MoCo v3. The paper has none:
+    one of three short runs on digits then stayed at the random encoder's accuracy on validation images (measured)."""
 
 
 def objective(predictions: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Terms]:
@@ -44,7 +47,7 @@ class BYOL(Method):
 
     def __init__(self, encoder: nn.Module, context: Context) -> None:
         super().__init__(encoder, context)
-        self.projector = projector(context)
+        self.projector = projector(context, normalise_output=self.config.normalise_output)
         self.predictor = predictor(context.projector.output, context.projector.hidden)
         online = nn.Sequential(encoder, self.projector)
         config = self.config

@@ -61,7 +61,6 @@ def main(arguments: argparse.Namespace) -> int:
     from bench import local
     from bench.hardware import resolve_device
     from bench.plan import parse_seeds, plan
-    from bench.store import RunFolder
 
     device = resolve_device(arguments.device)
     request = request_of(arguments, device, parse_seeds(arguments.seeds), arguments.recipe)
@@ -80,7 +79,14 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.reports.declared import Declared
 
     print_report([arguments.output], arguments.output / "report", Declared(arguments.reference))
-    results = [RunFolder(arguments.output, spec.id).result() for spec in specs]
+    return _code(specs, arguments.output)
+
+
+def _code(specs: Sequence[RunSpec], output: Path) -> int:
+    """1 where a run failed."""
+    from bench.store import RunFolder
+
+    results = [RunFolder(output, spec.id).result() for spec in specs]
     return 1 if any(result is None or result["status"] == "failed" for result in results) else 0
 
 

@@ -23,6 +23,8 @@ class Config:
     """Of the target at the start; solo-learn on CIFAR. Less in a run too short for it; result.json has the value."""
     final_momentum: Annotated[float, Range(minimum=0, maximum=1)] = 1.0
     """Of the target at the end; solo-learn on CIFAR."""
+    normalise_output: bool = True
+    """Batch normalisation behind the projector, as in `byol`; solo-learn: none."""
 
 
 class SoloBYOL(BYOL):

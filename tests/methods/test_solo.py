@@ -22,7 +22,7 @@ PAIRS = {
     "byol": {},
     "moco": {},
     "simsiam": {},
-    "swav": {"queue": 0},
+    "swav": {"queue": 0, "epsilon": 0.05},
     "dino": {"temperature_warmup": 0.0, "momentum": 0.9995},
 }
 """Our method -> settings with which it is solo-learn's."""
