@@ -36,7 +36,8 @@ class Config:
 
 
 class SoloDINO(Method):
-    """As `dino` without multi-crop and at a constant temperature, with solo-learn's loss and centre."""
+    """As `dino:temperature_warmup=0:teacher_temperature=0.07:momentum=0.9995`, with solo-learn's loss and centre, which
+    know no multi-crop."""
 
     citation = "da Costa et al. (2022), solo-learn, JMLR 23(56); DINO: arXiv:2104.14294"
     requires = "pip install --no-deps solo-learn==1.0.2"

@@ -33,7 +33,7 @@ class Config:
 
 
 class SoloSwAV(SwAV):
-    """As `swav` with `queue=0`, with solo-learn's assignments and loss function, which know no multi-crop."""
+    """As `swav:queue=0:epsilon=0.05`, with solo-learn's assignments and loss function, which know no multi-crop."""
 
     citation = "da Costa et al. (2022), solo-learn, JMLR 23(56); SwAV: arXiv:2006.09882"
     requires = "pip install --no-deps solo-learn==1.0.2"
