@@ -84,8 +84,15 @@ def expand(kind: Kind, words: Sequence[str]) -> list[str]:
 
 
 def describe(kind: Kind, name: str) -> Description:
-    """Title, citation and defaults of a plug-in, read from its source without importing it."""
-    tree = ast.parse(source_path(kind, name).read_text(encoding="utf-8"))
+    """Title, citation and defaults of a plug-in, read from its source without importing it.
+
+    Raises UserError for an unknown name and for a file that is not Python.
+    """
+    path = source_path(kind, name)
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     assigned = [item for node in classes.values() for item in node.body if isinstance(item, ast.Assign | ast.AnnAssign)]
     texts = {_target(item): _text(item.value) for item in assigned if item.value is not None}

@@ -55,7 +55,7 @@ def call(tmp_path, capsys, monkeypatch):
         ([*DIGITS, "--device", "cpux"], "--device cpux"),
         ([*DIGITS, "optimizer.lr=fast"], "optimizer.lr must be a number, not 'fast'"),
         ([*DIGITS, "optimizer.lrr=0.1"], "Did you mean 'optimizer.lr'?"),
-        ([*DIGITS, "optimizer=0.1"], "set one of them, e.g. optimizer.lr=..."),
+        ([*DIGITS, "optimizer=0.1"], "set one of them, e.g. optimizer.clip=..."),
         ([*DIGITS, "augment=null"], "augment has settings of its own"),
         ([*DIGITS, "epochs='${nowhere}'"], "nowhere"),
         ([*DIGITS, "budget.largest_image=abc"], "budget.largest_image must be a whole number"),
