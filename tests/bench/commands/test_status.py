@@ -1,5 +1,6 @@
 """`status`, once and with --watch, as a user sees it."""
 
+import functools
 import json
 import os
 import pty
@@ -71,7 +72,9 @@ def test_watching_ends_at_once_when_all_has_ended(run, tmp_path):
 
 
 def test_control_c_ends_watching_without_a_traceback(run, tmp_path):
-    process = watch(tmp_path, stdout=subprocess.PIPE)
+    # A shell's background jobs ignore Ctrl-C, and so would whatever these tests start there.
+    obey = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = watch(tmp_path, stdout=subprocess.PIPE, preexec_fn=obey)
     assert process.stdout is not None
     assert process.stdout.readline() == "digits/smi/0123abcd/seed0  stopped  epoch   0 of 4\n"
     process.send_signal(signal.SIGINT)
