@@ -15,7 +15,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from bench import checkpoint
-from bench.analysis import geometry
+from bench.analysis import representation
 from bench.augment import pipeline
 from bench.data import Data
 from bench.evaluate.features import evaluation_mode, extract
@@ -132,7 +132,7 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
     shape = _geometry(spec, data, trainer)
     supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
     collapsed = trainer.method.trains and not supervised
-    collapsed &= geometry.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
+    collapsed &= representation.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
     return {"collapsed": collapsed, "scores": scores, "probe": evaluation.probe, "geometry": shape}
 
 
@@ -150,12 +150,12 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
         embeddings = method.embed(features)
         views = zip(*(_view_features(spec, data, trainer, part) for part in torch.split(rows, 512)), strict=True)
         first, second = (torch.cat(list(view)) for view in views)
-        negative = geometry.negative_positives(method.embed(first), method.embed(second))
+        negative = representation.negative_positives(method.embed(first), method.embed(second))
     return {
-        "effective_rank": geometry.effective_rank(features),
-        "effective_rank_embedding": geometry.effective_rank(embeddings),
-        "alignment": geometry.alignment(first, second),
-        "uniformity": geometry.uniformity(first),
+        "effective_rank": representation.effective_rank(features),
+        "effective_rank_embedding": representation.effective_rank(embeddings),
+        "alignment": representation.alignment(first, second),
+        "uniformity": representation.uniformity(first),
         "negative_positives": negative,
     }
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.geometry import alignment, effective_rank, is_collapsed, negative_positives, uniformity
+from bench.analysis.representation import alignment, effective_rank, is_collapsed, negative_positives, uniformity
 
 seeds = st.integers(0, 2**32 - 1)
 rows = st.integers(2, 30)
