@@ -109,7 +109,8 @@ def test_bundled_recipes_are_unambiguous_and_name_known_methods():
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_bundled_setting_is_known_and_in_its_range(name):
     recipe = recipes.bundled(name)
-    for arm in map(parse, recipe.methods):
+    variants = [f"moco:version={version}" for version in (1, 2, 3)] if "moco" in recipe.methods else []
+    for arm in map(parse, [*recipe.methods, *variants]):
         config = discover.load("methods", arm.method).Config
         words = words_for([*recipe.words(arm), *arm.words()], arm.short_name, [arm.short_name])
         filled = [*words, "epochs=1", "image_size=32", "precision=float32"]

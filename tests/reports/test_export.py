@@ -1,6 +1,5 @@
 """One tidy file of all runs."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -27,20 +26,20 @@ def test_a_row_per_epoch(experiment: Path, tmp_path: Path) -> None:
     assert smi["epoch"].tolist() == list(range(10))
 
 
-def test_parquet_or_a_line_that_says_what_is_missing(
-    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_parquet(experiment: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert main(["export", str(experiment), "--to", str(tmp_path / "runs.parquet")]) == 0
+    found = pd.read_parquet(tmp_path / "runs.parquet")
+    assert found["scores.linear"].tolist() == pytest.approx(load([experiment])["scores.linear"].tolist(), nan_ok=True)
+
+
+def test_parquet_without_pyarrow_is_one_line(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = main(["export", str(experiment), "--to", str(tmp_path / "runs.parquet")])
-    if find_spec("pyarrow") is None:
-        assert code == 2
-        assert "Parquet needs pyarrow" in capsys.readouterr().err
-        assert not (tmp_path / "runs.parquet").exists()
-    else:
-        assert code == 0
-        found = pd.read_parquet(tmp_path / "runs.parquet")
-        assert found["scores.linear"].tolist() == pytest.approx(
-            load([experiment])["scores.linear"].tolist(), nan_ok=True
-        )
+    monkeypatch.setattr("bench.commands.export.find_spec", lambda name: None)
+    assert main(["export", str(experiment), "--to", str(tmp_path / "runs.parquet")]) == 2
+    assert "Parquet needs pyarrow" in capsys.readouterr().err
+    assert not (tmp_path / "runs.parquet").exists()
 
 
 @pytest.mark.parametrize(("words", "line"), [(["--to", "x.xlsx"], "must end in"), ([], "no runs in")])
