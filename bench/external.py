@@ -54,7 +54,7 @@ def evaluate_encoder(
         network = _torchvision(encoder.removeprefix("torchvision:"))
     else:
         beside = run.get("backbone", {})
-        network = _from_file(Path(encoder), backbone or beside.get("name"), width or beside.get("width"), size)
+        network = encoder_of_file(Path(encoder), backbone or beside.get("name"), width or beside.get("width"), size)
     data = load(store, device)
     precision = run.get("precision") or resolve_precision("auto", device)
     parts = labelled_features(network.to(device), data, size, precision)
@@ -100,8 +100,8 @@ def _torchvision(name: str) -> nn.Module:
     return network
 
 
-def _from_file(path: Path, backbone: str | None, width: int | None, image_size: int) -> nn.Module:
-    """A backbone with the weights of `path`, every one of which must fit."""
+def encoder_of_file(path: Path, backbone: str | None, width: int | None, image_size: int) -> nn.Module:
+    """A backbone with the weights of `path`, every one of which must fit. Raises UserError where one does not."""
     if backbone is None:
         raise UserError(f"Say with --backbone which network {path} is: {', '.join(backbones.LAYOUTS)}.")
     if backbone not in backbones.LAYOUTS:

@@ -1,4 +1,4 @@
-"""Geometry of representations: effective rank, alignment and uniformity.
+"""Measures of one representation: spectrum and effective rank, alignment, uniformity, redundancy, class separation.
 
 Everything is computed in float64; the results are Python floats.
 """
@@ -18,33 +18,36 @@ COLLAPSED_ABOVE = 0.2
 
 
 @torch.no_grad()
-def effective_rank(features: Tensor) -> float:
-    """Exponential of the entropy of the normalised singular values of centred `features` (N, d), in [1, min(N - 1, d)].
+def spectrum(features: Tensor) -> Tensor:
+    """Falling singular values of centred `features` (N, d) as shares of their sum, at most min(N - 1, d) of them.
 
-    With singular values s_1, s_2, ... of the features less their mean row,
-
-        p_k = s_k / sum_j s_j,    effective rank = exp(-sum_k p_k log p_k).
-
-    This is RankMe (Garrido et al. 2023, arXiv 2210.02885, equation 1; Roy and Vetterli 2007) but for two points:
-    RankMe does not centre, so that a mean shared by all rows counts as a direction there, and it adds 1e-7 to each
-    p_k where we take 0 log 0 = 0.
-
-    Features that do not vary beyond the rounding of their own type, or a single row, span no direction: 0. Rounding
+    Features that do not vary beyond the rounding of their own type, or a single row, span no direction: none. Rounding
     is judged by the type of the tensor: compute features in float32 for this. Those of bfloat16 autocast turned into
     float32 afterwards carry rounding noise of high rank, which hides a collapse.
     Raises ValueError for features that are not finite.
     """
     if not features.isfinite().all():
-        raise ValueError("the effective rank of features that are not finite is undefined")
+        raise ValueError("the spectrum of features that are not finite is undefined")
     rounding = 10 * torch.finfo(features.dtype).eps
     features = features.double()
     singular = torch.linalg.svdvals(features - features.mean(0))
     # Rounding noise is of nearly full rank: kept, it would make a collapsed representation look rich.
     singular = singular[singular > rounding * features.norm()]
-    if len(singular) == 0:
-        return 0.0
-    shares = singular / singular.sum()
-    return math.exp(torch.special.entr(shares).sum().item())
+    return singular / singular.sum()
+
+
+def effective_rank(features: Tensor) -> float:
+    """Exponential of the entropy of the `spectrum` p of `features` (N, d), in [1, min(N - 1, d)].
+
+        effective rank = exp(-sum_k p_k log p_k).
+
+    This is RankMe (Garrido et al. 2023, arXiv 2210.02885, equation 1; Roy and Vetterli 2007) but for two points:
+    RankMe does not centre, so that a mean shared by all rows counts as a direction there, and it adds 1e-7 to each
+    p_k where we take 0 log 0 = 0. With no direction at all it is 0.
+    Raises ValueError for features that are not finite.
+    """
+    shares = spectrum(features)
+    return math.exp(torch.special.entr(shares).sum().item()) if len(shares) else 0.0
 
 
 @torch.no_grad()
@@ -88,6 +91,49 @@ def uniformity(x: Tensor, t: float = 2.0, block: int = 1024) -> float:
         exponents.diagonal(start).fill_(-torch.inf)
         sums.append(exponents.logsumexp(dim=(0, 1)))
     return torch.stack(sums).logsumexp(0).item() - math.log(len(x) * (len(x) - 1))
+
+
+@torch.no_grad()
+def redundancy(a: Tensor, b: Tensor) -> float:
+    """Mean squared correlation of different features over two views `a` and `b` (N, d) of N images, in [0, 1].
+
+    The off-diagonal energy sum_{i != j} C_ij^2 of Barlow Twins' cross-correlation matrix (Zbontar et al. 2021, arXiv
+    2103.03230, equations 1 and 2) divided by its number of entries, d (d - 1), so that widths compare. Independent
+    features give about 1 / N. Features that are constant in either view have no correlation and are left out; NaN
+    where fewer than two remain.
+    """
+    deviation_a, deviation_b = (torch.std(x.double(), dim=0, correction=0) for x in (a, b))
+    rounding = torch.finfo(a.dtype).eps
+    varies = (deviation_a > rounding * a.abs().amax(0)) & (deviation_b > rounding * b.abs().amax(0))
+    width = int(varies.sum())
+    if width < 2:
+        return math.nan
+    a, b = (_standardise(x[:, varies].double()) for x in (a, b))
+    correlation = a.T @ b / len(a)
+    energy = correlation.square().sum() - correlation.diagonal().square().sum()
+    return energy.item() / (width * (width - 1))
+
+
+@torch.no_grad()
+def class_separation(features: Tensor, labels: Tensor) -> float:
+    """1 - (mean cosine distance within classes) / (mean over all pairs of classes), for `features` (N, d); at most 1.
+
+    The R^2 of Kornblith et al. (2021, arXiv 2010.16402, section 4.1): every class `labels` (N,) weighs the same, and a
+    picture's distance 0 to itself counts, so that labels without meaning give about (K - 1) / N for K classes. NaN
+    where all features point the same way.
+    """
+    classes, targets, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    x = _normalise(features)
+    means = torch.zeros(len(classes), x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, targets, x)
+    means /= counts[:, None]
+    within = 1 - means.square().sum(1).mean().item()
+    total = 1 - means.mean(0).square().sum().item()
+    return 1 - within / total if total > torch.finfo(features.dtype).eps else math.nan
+
+
+def _standardise(x: Tensor) -> Tensor:
+    x = x - x.mean(0)
+    return x / x.square().mean(0).sqrt()
 
 
 def _normalise(x: Tensor) -> Tensor:
