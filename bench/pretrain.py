@@ -103,10 +103,11 @@ class Trainer:
             views.append(pipeline.apply(canvases, drawn, side, self.data.mean, self.data.std))
         return views
 
-    def measure_step(self) -> None:
-        """One step as in `train`, for estimates of cost; waits until the device is done."""
+    def measure_step(self, count: int = 1) -> None:
+        """`count` steps as in `train`, to measure their cost; waits until the device is done."""
         self.method.train()
-        self._step()
+        for _ in range(count):
+            self._step()
         self._look_for_bad_step()
 
     def _step(self) -> None:
