@@ -51,7 +51,7 @@ def write_report(
     dataset, reference, metric or column.
     """
     declared = declared or Declared()
-    runs = _selected(_loaded(outputs), selection)
+    runs = selected(_loaded(outputs), selection)
     measured, problems = curves(runs)
     analysis = analyse(runs, measured, declared)
     drawings = _drawings(analysis, measured) if {"html", "figures"} & set(selection.formats) else {}
@@ -92,7 +92,7 @@ def _loaded(outputs: Sequence[Path]) -> pd.DataFrame:
     return runs
 
 
-def _selected(runs: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+def selected(runs: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     """The chosen runs; methods and datasets go by the names in their configuration and of their folders."""
     columns = {
         "method": ("method", "config.method.name", "config.method.short_name"),
