@@ -73,6 +73,26 @@ def load(store: Store, device: torch.device) -> Data:
     )
 
 
+def pretraining_rows(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Sorted row numbers of the training pictures, labels (N,), that pretraining sees: a `fraction` in (0, 1] of each.
+
+    Of each class, that is, at least one picture of it, so that a small part is made up like the whole; unlabelled
+    pictures (-1) count as one class. At one seed a smaller fraction's pictures are among a larger one's.
+    """
+    generator = np.random.default_rng(seed)
+    shuffled = (generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
+    return np.sort(np.concatenate([members[: _share(len(members), fraction)] for members in shuffled]))
+
+
+def pretraining_count(labels: np.ndarray, fraction: float) -> int:
+    """How many rows `pretraining_rows` gives at any seed."""
+    return sum(_share(int(count), fraction) for count in np.unique(labels, return_counts=True)[1])
+
+
+def _share(count: int, fraction: float) -> int:
+    return max(1, round(fraction * count))
+
+
 def native_image_size(dataset: Dataset, store: Store) -> int:
     """Side in pixels at which a dataset is used where nothing else is asked for."""
     declared = dataset.defaults.get("image_size")

@@ -18,9 +18,9 @@ from bench.config import recipes
 from bench.config.check import build
 from bench.config.compose import compose_protocol, words_for
 from bench.config.recipes import Recipe
-from bench.config.schema import Budget, Protocol
+from bench.config.schema import Budget, Pretraining, Protocol
 from bench.context import context_of
-from bench.data import cut_validation, native_image_size
+from bench.data import cut_validation, native_image_size, pretraining_count
 from bench.datasets._store import Store, prepare
 from bench.errors import UserError, suggest
 from bench.hardware import resolve_precision
@@ -130,14 +130,14 @@ def _resolve(
             f"{short} takes the two large views alone: leave augment.local_views out, or set it for a multi-crop "
             "method alone, e.g. swav.augment.local_views=4."
         )
-    cls.check(context_of(spec, cls, training_images(store)))
+    cls.check(context_of(spec, cls, training_images(store, spec.protocol.data.fraction)))
     return spec
 
 
 def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: torch.device) -> Protocol:
     """Fill what is left open (size, epochs, precision) and check every field."""
     budget = build(Budget, values.pop("budget"), "budget")
-    images = training_images(store)
+    images = training_images(store, build(Pretraining, values["data"], "data").fraction)
     if values["image_size"] is None:
         native = native_image_size(dataset, store)
         values["image_size"] = min(native, budget.largest_image or native)
@@ -149,7 +149,7 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
     protocol = build(Protocol, values)
     if images < protocol.batch_size:
         raise UserError(
-            f"{store.key} has {images} training images, fewer than batch_size={protocol.batch_size}: "
+            f"{store.key} has {images} training images to pretrain on, fewer than batch_size={protocol.batch_size}: "
             f"set batch_size={_power_of_two_below(images)} or less."
         )
     if protocol.batch_size < 2 * protocol.accumulate:
@@ -160,13 +160,16 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
     return protocol
 
 
-def training_images(store: Store) -> int:
-    """Number of pictures for pretraining. Raises UserError where no probe can be trained and validated."""
+def training_images(store: Store, fraction: float = 1.0) -> int:
+    """Number of pictures for pretraining, which sees a `fraction` of each class.
+
+    Raises UserError where no probe can be trained and validated.
+    """
     labels = store.split("train").labels
     training, validation = cut_validation(labels)
     if len(validation) == 0 or not (labels[training] >= 0).any():
         raise UserError(f"{store.key} has no class with two labelled training images: none can be kept for validation.")
-    return len(training)
+    return pretraining_count(labels[training], fraction)
 
 
 def _power_of_two_below(number: int) -> int:

@@ -14,7 +14,7 @@ from bench import backbones, discover, optim
 from bench.api import Context, Method
 from bench.augment import pipeline
 from bench.context import context_of
-from bench.data import Data
+from bench.data import Data, pretraining_rows
 from bench.errors import UserError
 from bench.hardware import peak_memory_mib
 from bench.seeds import derive
@@ -39,7 +39,9 @@ class Trainer:
     def __init__(self, spec: RunSpec, data: Data, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
         protocol = spec.protocol
-        context = context_of(spec, method_class(spec), len(data.train))
+        labels, seed = data.train.labels.cpu().numpy(), derive(spec.axis_seed("order"), "subset")
+        self.rows = torch.from_numpy(pretraining_rows(labels, protocol.data.fraction, seed))
+        context = context_of(spec, method_class(spec), len(self.rows))
         self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
         method = build_method(spec, context)
         self.method = method.to(device).to(memory_format=torch.channels_last)
@@ -150,7 +152,8 @@ class Trainer:
     def _epoch_order(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
             generator = torch.Generator().manual_seed(derive(self.spec.axis_seed("order"), epoch))
-            self._order = (epoch, torch.randperm(len(self.data.train), generator=generator).to(self.device))
+            order = self.rows[torch.randperm(len(self.rows), generator=generator)]
+            self._order = (epoch, order.to(self.device))
         return self._order[1]
 
     def _draw(self, rows: Tensor, epoch: int, batch: int) -> list[pipeline.Parameters]:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bench.config.check import build
-from bench.config.schema import PROTOCOL_VERSION, Protocol
+from bench.config.schema import PROTOCOL_VERSION, Pretraining, Protocol
 from bench.seeds import AXES, derive
 
 
@@ -83,6 +83,8 @@ class RunSpec:
         identity = self.canonical()
         del identity["seed"], identity["recipe"]
         del identity["evaluate"]["curve_points"]  # measured along the way, it changes neither encoder nor scores
+        if self.protocol.data == Pretraining():
+            del identity["data"]  # runs from before the field existed keep their ids
         identity["dataset"] = {"fingerprint": self.dataset.fingerprint}
         identity["method"] = {key: identity["method"][key] for key in ("short_name", "version", "config")}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -131,7 +131,7 @@ def trained_steps(spec: RunSpec, request: Request) -> int:
     """Optimiser steps of a run of the request."""
     store = prepare(open_dataset(spec.dataset.name), request.data_root, request.store_root, request.skip_corrupt)
     method = discover.load("methods", spec.method.name)
-    return context_of(spec, method, training_images(store)).total_steps
+    return context_of(spec, method, training_images(store, spec.protocol.data.fraction)).total_steps
 
 
 def epochs_within(request: Request, seconds: float, device: torch.device, execution: Execution) -> int:

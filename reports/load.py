@@ -132,6 +132,7 @@ def _config(path: Path, seed: int) -> dict[str, Any]:
         raise Damaged(f"{path.name} is not the specification of a run")
     if config.get("seed") != seed:
         raise Damaged(f"{path.name} belongs to another run: seed {config.get('seed')}")
+    config.setdefault("data", {"fraction": 1.0})  # runs from before the field existed
     return config
 
 

@@ -20,6 +20,12 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    fraction: Annotated[float, Range(above=0, maximum=1)] = 1.0
+    """Share of every class's training images that pretraining sees (bench.data.pretraining_rows); probes see all."""
+
+
+@dataclass(frozen=True)
 class Optimizer:
     name: Literal["lars", "sgd", "adamw"]
     lr: Annotated[float, Range(minimum=0)]
@@ -86,3 +92,4 @@ class Protocol:
     precision: Literal["float32", "bfloat16"]
     """Arithmetic of the networks (autocast); objectives are never below float32."""
     seeds: SeedAxes
+    data: Pretraining = Pretraining()

@@ -45,6 +45,14 @@ def test_what_is_open_is_filled_from_the_dataset_and_the_budget(data_root):
     assert planned(data_root, preset="standard")[0].protocol.epochs == 200
 
 
+def test_a_part_of_the_pictures_is_seen_as_often_in_all_as_the_whole(data_root):
+    words = ("data.fraction=0.1", "batch_size=64")
+    part = planned(data_root, *words, seeds=(0,))[0].protocol
+    assert part.epochs == round(80000 / 119)  # a tenth of each of ten classes with 111 to 119 pictures
+    with pytest.raises(UserError, match="images to pretrain on, fewer than batch_size=256: set batch_size=64"):
+        planned(data_root, "data.fraction=0.1", seeds=(0,))
+
+
 def test_a_setting_for_one_method_makes_another_run_of_it_alone(data_root):
     before, after = planned(data_root, seeds=(0,)), planned(data_root, "smi.optimizer.lr=0.5", seeds=(0,))
     assert before[0].digest != after[0].digest

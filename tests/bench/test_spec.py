@@ -25,6 +25,7 @@ CANONICAL = {
     "projector": {"hidden": 256, "output": 256, "layers": 3},
     "image_size": 64,
     "epochs": 10,
+    "data": {"fraction": 1.0},
     "batch_size": 256,
     "accumulate": 1,
     "optimizer": {
@@ -98,6 +99,11 @@ def test_canonical_form_survives_yaml():
     spec = RunSpec.from_canonical(CANONICAL)
     text = yaml.safe_dump(spec.canonical(), sort_keys=False)
     assert RunSpec.from_canonical(yaml.safe_load(text)) == spec
+
+
+def test_runs_from_before_the_pretraining_fraction_keep_their_ids():
+    older = {key: value for key, value in CANONICAL.items() if key != "data"}
+    assert RunSpec.from_canonical(older).id == RunSpec.from_canonical(CANONICAL).id
 
 
 def test_an_unknown_field_is_refused():
