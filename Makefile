@@ -28,7 +28,7 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf .typing && mkdir -p .typing/bench
-	for part in $$PWD/bench/* $$PWD/methods $$PWD/datasets $$PWD/reports; do ln -sfn $$part .typing/bench/; done
+	for part in $$PWD/bench/* $$PWD/methods $$PWD/datasets $$PWD/reports $$PWD/slurm; do ln -sfn $$part .typing/bench/; done
 	$(BIN)/mypy
 
 env: .venv/ready

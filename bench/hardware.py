@@ -32,10 +32,16 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
-    """`auto` becomes bfloat16 where the GPU, or the CPU's AVX512-bf16 or AMX units, compute in it; else float32."""
+    """`auto` becomes bfloat16 where the GPU, or the CPU's AVX512-bf16 or AMX units, compute in it; else float32.
+
+    On a machine without a GPU, which plans for others that have one, the GPU is taken to compute in it.
+    """
     if wanted != "auto":
         return wanted
-    native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
+    if device.type == "cuda":
+        native = not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = _cpu_has_bfloat16()
     return "bfloat16" if native else "float32"
 
 
@@ -113,6 +119,12 @@ def _cpu_name() -> str:
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name}, {cores()} cores"
+
+
+def source_version() -> str:
+    """Git commit of this source tree, with `-dirty` where files were changed; `unknown` outside a checkout."""
+    commit, dirty = _git()
+    return "unknown" if commit is None else f"{commit[:12]}{'-dirty' * dirty}"
 
 
 def _git() -> tuple[str | None, bool]:

@@ -17,11 +17,12 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Standing:
-    """`state`: running, stopped, completed, collapsed, diverged, failed or damaged.
+    """`state`: running, stopped, completed, collapsed, diverged, failed or damaged; of a run given to SLURM also
+    queued, and unfinished where its job has ended before it.
 
     `epoch` is the last finished one of `epochs`; `loss` and `images_per_second` are that epoch's, and `seconds_left` is
     what the remaining pretraining takes at that rate (None before the first epoch, and when the run has ended).
-    `outcome` are the scores or the reason of a run that has ended.
+    `outcome` are the scores or the reason of a run that has ended; `job` is the SLURM job of one that has not.
     """
 
     run_id: str
@@ -32,10 +33,11 @@ class Standing:
     images_per_second: float | None = None
     seconds_left: float | None = None
     outcome: str = ""
+    job: str = ""
 
     @property
     def ended(self) -> bool:
-        return self.state not in ("running", "stopped")
+        return self.state not in ("running", "stopped", "queued")
 
 
 class Watcher:

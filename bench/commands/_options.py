@@ -64,6 +64,25 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_slurm_options(parser: argparse.ArgumentParser) -> None:
+    """What `run` and `resubmit` share; None where the user did not say."""
+    group = parser.add_argument_group("jobs", "any field of a profile can also follow as slurm.KEY=value")
+    group.add_argument(
+        "--profile", metavar="NAME|FILE", help="what a run asks of the cluster: gpu (default), cpu or a .yaml file"
+    )
+    group.add_argument("--partition", metavar="NAME", help="of the cluster")
+    group.add_argument("--time", metavar="T", help="limit of a job, as sbatch takes it; it goes on in another one")
+    group.add_argument("--concurrency", metavar="N", help="jobs at a time")
+
+
+def slurm_words(arguments: argparse.Namespace) -> list[str]:
+    """The options of `add_slurm_options` and the `slurm.KEY=value` words, which are taken out of `arguments.words`."""
+    own = [word for word in arguments.words if word.startswith("slurm.")]
+    arguments.words = [word for word in arguments.words if word not in own]
+    flags = {name: getattr(arguments, name) for name in ("partition", "time", "concurrency")}
+    return [*(f"slurm.{name}={value}" for name, value in flags.items() if value is not None), *own]
+
+
 def request_of(arguments: argparse.Namespace, device: torch.device, seeds: Sequence[int], recipe: str) -> Request:
     """The plan that the options of `add_plan_options` ask for. Raises UserError for an unknown name."""
     from bench import discover

@@ -7,10 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands._options import add_plan_options, execution_of, print_report, request_of
+from bench.commands._options import (
+    add_plan_options,
+    add_slurm_options,
+    execution_of,
+    print_report,
+    request_of,
+    slurm_words,
+)
 from bench.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
+    from bench.plan import Request
+    from bench.slurm.profile import Profile
     from bench.spec import RunSpec
 
 HELP = "Pretrain methods on a dataset over several seeds, evaluate them and write the tables."
@@ -23,6 +34,7 @@ examples:
   python -m bench run --methods barlow,file:my_loss.py --dataset folder:~/pictures --preset standard
   python -m bench run --methods smi,smi:transform=identity,smi:form=maxmin:w=3 --dataset digits
   python -m bench run --methods all --dataset cifar10 --dry-run
+  python -m bench run --methods smi,barlow --dataset imagewoof --executor slurm --partition gpu --time 4:00:00
 
 The same command again repeats nothing that is finished and goes on where it was stopped.
 """
@@ -46,7 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("runs"), metavar="DIR", help="where runs and report go; default runs"
     )
     parser.add_argument(
-        "--executor", choices=["local"], default="local", help="where the runs are carried out; default local"
+        "--executor",
+        choices=["local", "slurm"],
+        default="local",
+        help="where the runs are carried out: local (default), on this machine, or slurm, as jobs of a cluster",
     )
     parser.add_argument(
         "--reference", metavar="METHOD", help="method that the others are compared with; default barlow"
@@ -55,31 +70,102 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--resume", action="store_true", help="go on where an earlier command stopped (the default)")
     how.add_argument("--fresh", action="store_true", help="forget earlier results of these runs and repeat them")
+    add_slurm_options(parser)
+    parser.add_argument("--pack", type=int, metavar="K", help="so many runs side by side in one job, on one GPU")
+    parser.add_argument("--wait", action="store_true", help="follow the jobs and print the tables at their end")
 
 
 def main(arguments: argparse.Namespace) -> int:
+    words = slurm_words(arguments)
+    if arguments.executor == "slurm":
+        return _on_a_cluster(arguments, words)
+    _refuse_slurm_options(arguments, words)
+    return _here(arguments)
+
+
+def _here(arguments: argparse.Namespace) -> int:
     from bench import local
     from bench.hardware import resolve_device
-    from bench.plan import parse_seeds, plan
+    from bench.plan import plan
+    from bench.reports.declared import Declared
 
     device = resolve_device(arguments.device)
-    request = request_of(arguments, device, parse_seeds(arguments.seeds), arguments.recipe)
-    short_names = [arm.short_name for arm in request.methods]
-    if arguments.reference is not None and arguments.reference not in short_names:
-        raise UserError(f"--reference {arguments.reference} is not one of --methods {','.join(short_names)}.")
+    request = _request(arguments, device)
     specs = plan(request, device)
     execution = execution_of(arguments, device, len(specs))
-    print(_headline(specs, request.preset, device.type, execution.jobs), flush=True)
+    print(f"{_headline(specs, request.preset)} on {device.type}, {execution.jobs} at a time", flush=True)
     if arguments.dry_run:
         from bench.estimate import print_estimate
 
         print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, execution.jobs)
         return 0
     local.run(specs, execution, arguments.fresh)
-    from bench.reports.declared import Declared
-
     print_report([arguments.output], arguments.output / "report", Declared(arguments.reference))
     return _code(specs, arguments.output)
+
+
+def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    import dataclasses
+
+    import torch
+
+    from bench.commands._submitting import announce, wait
+    from bench.plan import plan
+    from bench.slurm import profile, submit
+
+    submit.check_cluster()
+    if arguments.jobs is not None:
+        raise UserError("--jobs is for --executor local; --concurrency limits the jobs of a cluster.")
+    asked = profile.resolve(profile.read(arguments.profile or "gpu"), words)
+    device = torch.device(_cluster_device(arguments.device, asked))
+    request = _request(arguments, device)
+    specs = plan(request, device)
+    manner = submit.Manner(
+        output=str(arguments.output.absolute()),
+        data_root=str(arguments.data_root.expanduser().absolute()),
+        store_root=None if arguments.store_root is None else str(arguments.store_root.expanduser().absolute()),
+        device=device.type,
+        checkpoint_seconds=arguments.checkpoint_seconds,
+        pack=1 if arguments.pack is None else arguments.pack,
+        processes=specs[0].world_size,
+        reference=arguments.reference,
+    )
+    print(f"{_headline(specs, request.preset)} on {device.type}, {asked.concurrency} jobs at a time", flush=True)
+    if arguments.dry_run:
+        given = {key: value for key, value in dataclasses.asdict(asked).items() if value not in (None, [], {})}
+        print("Each asks for " + ", ".join(f"{key} {value}" for key, value in given.items()))
+        return 0
+    announce(submit.submit(specs, manner, asked, arguments.fresh), arguments.output)
+    return wait(arguments, [spec.id for spec in specs]) if arguments.wait else 0
+
+
+def _request(arguments: argparse.Namespace, device: torch.device) -> Request:
+    from bench.plan import parse_seeds
+
+    request = request_of(arguments, device, parse_seeds(arguments.seeds), arguments.recipe)
+    short_names = [arm.short_name for arm in request.methods]
+    if arguments.reference is not None and arguments.reference not in short_names:
+        raise UserError(f"--reference {arguments.reference} is not one of --methods {','.join(short_names)}.")
+    return request
+
+
+def _refuse_slurm_options(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+    """The executor is what the user says, never what other options or the machine suggest."""
+    given = [name for name in ("profile", "pack", "wait") if getattr(arguments, name)]
+    if given or words:
+        what = f"--{given[0]}" if given else words[0]
+        raise UserError(f"{what} is for jobs of a cluster: add --executor slurm, or leave it out.")
+
+
+def _cluster_device(wanted: str, asked: Profile) -> str:
+    """Where the runs of a job compute; this machine need not have a GPU for that."""
+    if wanted == "auto":
+        return "cuda" if asked.gpus else "cpu"
+    if wanted not in ("cpu", "cuda"):
+        raise UserError(f"--device {wanted}: give auto, cpu or cuda; which GPU it is, the cluster decides.")
+    if wanted == "cuda" and not asked.gpus:
+        raise UserError("--device cuda needs slurm.gpus=1, or a profile with GPUs.")
+    return wanted
 
 
 def _code(specs: Sequence[RunSpec], output: Path) -> int:
@@ -90,7 +176,7 @@ def _code(specs: Sequence[RunSpec], output: Path) -> int:
     return 1 if any(result is None or result["status"] == "failed" for result in results) else 0
 
 
-def _headline(specs: Sequence[RunSpec], preset: str, device: str, jobs: int) -> str:
+def _headline(specs: Sequence[RunSpec], preset: str) -> str:
     protocol = specs[0].protocol
     width = f" of width {protocol.backbone.width}" if protocol.backbone.width else ""
     datasets = ", ".join(dict.fromkeys(spec.dataset.name for spec in specs))
@@ -100,5 +186,5 @@ def _headline(specs: Sequence[RunSpec], preset: str, device: str, jobs: int) -> 
     return (
         f"{methods} on {datasets}: preset {preset}, settings {sources}, {protocol.image_size} px, "
         f"{protocol.backbone.name}{width}, {protocol.epochs} epochs, batch {protocol.batch_size}, "
-        f"{protocol.precision}, {seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs on {device}, {jobs} at a time"
+        f"{protocol.precision}, {seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs"
     )

@@ -1,4 +1,4 @@
-"""`status`: how far every run of an output folder is, from its files alone; once, or again and again."""
+"""`status`: how far every run of an output folder is, from its files and from SLURM; once, or again and again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.standing import Standing, Watcher
+    from bench.slurm.watch import Watcher
+    from bench.standing import Standing
 
 HELP = "Show how far every run of an output folder is."
 EXAMPLES = """examples:
@@ -24,7 +25,7 @@ EXAMPLES = """examples:
 REFRESH_SECONDS = 2.0
 SETTLE_SECONDS = 10.0
 """A plan's next run begins within this time of the last one's end; later than that, `--watch` takes all for done."""
-ORDER = ("running", "stopped", "damaged", "failed", "diverged", "collapsed", "completed")
+ORDER = ("running", "queued", "stopped", "unfinished", "damaged", "failed", "diverged", "collapsed", "completed")
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from bench.standing import Watcher
+    from bench.slurm.watch import Watcher
 
     output: Path = arguments.output
     watcher = Watcher(output)
@@ -47,20 +48,38 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"There are no runs under {output}; `python -m bench run` makes some.")
     if not arguments.watch:
         print("\n".join(table(standings)))
+        _print_advice(watcher, standings)
         return 0
     try:
-        _watch(watcher, standings)
+        follow(watcher)
     except KeyboardInterrupt:
         print()  # the shell's prompt gets a line of its own; the runs go on
     return 0
 
 
-def _watch(watcher: Watcher, standings: Sequence[Standing]) -> None:
+def _print_advice(watcher: Watcher, standings: Sequence[Standing]) -> None:
+    if not watcher.answers:
+        print("The scheduler does not answer (squeue): this is what the files say.", file=sys.stderr)
+    if any(standing.state == "unfinished" for standing in standings):
+        print(f"`python -m bench resubmit --output {watcher.output}` goes on with the unfinished.")
+
+
+def follow(watcher: Watcher, runs: Collection[str] | None = None) -> list[Standing]:
+    """Show the runs (None: all of the folder) until they have ended; returns how they stand then."""
+
+    def look() -> list[Standing]:
+        return [standing for standing in watcher.look() if runs is None or standing.run_id in runs]
+
+    return _watch(look)
+
+
+def _watch(look: Callable[[], list[Standing]]) -> list[Standing]:
     """A table that is drawn anew in a terminal; elsewhere a line for each change of a run's state."""
     terminal = sys.stdout.isatty()
     known: dict[str, str] = {}
     give_up = time.monotonic()  # where all have ended already, one look is enough
     while True:
+        standings = look()
         if terminal:
             size = shutil.get_terminal_size()
             lines = _urgent_first(standings, size.lines - 1)
@@ -73,20 +92,21 @@ def _watch(watcher: Watcher, standings: Sequence[Standing]) -> None:
         if not all(standing.ended for standing in standings):
             give_up = time.monotonic() + SETTLE_SECONDS
         elif time.monotonic() >= give_up:
-            return
+            return standings
         time.sleep(REFRESH_SECONDS)
-        standings = watcher.look()
 
 
 def table(standings: Sequence[Standing]) -> list[str]:
     """A line of counts, then a line for each run."""
     counts = Counter(standing.state for standing in standings)
-    done = sum(standing.epochs if standing.ended else standing.epoch for standing in standings)
-    states = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    whole = [standing.ended and standing.state != "unfinished" for standing in standings]
+    done = sum(one.epochs if ended else one.epoch for one, ended in zip(standings, whole, strict=True))
+    summary = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     epochs = sum(standing.epochs for standing in standings)
-    head = f"{len(standings)} run{'s' * (len(standings) > 1)}: {states}; {done} of {epochs} epochs"
+    head = f"{len(standings)} run{'s' * (len(standings) > 1)}: {summary}; {done} of {epochs} epochs"
     width = max(len(standing.run_id) for standing in standings)
-    return [head, *(f"{one.run_id:<{width}}  {one.state:<9}  {_progress(one)}".rstrip() for one in standings)]
+    states = max(9, *(len(standing.state) for standing in standings))
+    return [head, *(f"{one.run_id:<{width}}  {one.state:<{states}}  {_progress(one)}".rstrip() for one in standings)]
 
 
 def _urgent_first(standings: Sequence[Standing], height: int) -> list[str]:
@@ -105,6 +125,8 @@ def _progress(standing: Standing) -> str:
         parts += [f"loss {standing.loss:<10.4g}", f"{standing.images_per_second:>7,.0f} images/s"]
     if standing.state == "running" and standing.seconds_left is not None:
         parts.append(f"{_duration(standing.seconds_left)} left")
+    if standing.job:
+        parts.append(standing.job)
     return "  ".join(parts)
 
 

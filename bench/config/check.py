@@ -56,6 +56,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, list | tuple):
             raise UserError(f"{path} must be a list, e.g. {path}=[0.0,0.1], not {value!r}.")
         return [_convert(arguments[0], item, path) for item in value]
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{path} must be a mapping of names to values, not {value!r}.")
+        return {str(name): _convert(arguments[1], item, _dotted(path, str(name))) for name, item in value.items()}
     return _scalar(hint, value, path)
 
 

@@ -1,0 +1,86 @@
+"""What was submitted for an output folder, as JSON files under `<output>/.slurm/`: readable from any shell.
+
+Never imports torch or submitit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.files import write_json
+
+FOLDER = ".slurm"
+FILE = "submission.json"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One call of sbatch, or as many as the cluster's limit of array sizes asks for, and the report's."""
+
+    name: str
+    """Of its folder, which begins with the time: names sort as submissions do."""
+    code: str
+    """Git commit, with `-dirty` where files were changed; `unknown` outside a checkout."""
+    profile: Mapping[str, Any]
+    manner: Mapping[str, Any]
+    """How its runs are carried out: the fields of bench.slurm.submit.Manner."""
+    jobs: Mapping[str, Sequence[str]]
+    """Job -> the runs it carries out."""
+    report_job: str | None
+    runs: Mapping[str, Mapping[str, Any]]
+    """Run -> canonical form."""
+
+
+def folder(output: Path, name: str) -> Path:
+    """Where a submission's record, logs and sbatch files are."""
+    return output / FOLDER / name
+
+
+def write(output: Path, submission: Submission) -> None:
+    """Put a submission on record."""
+    write_json(folder(output, submission.name) / FILE, dataclasses.asdict(submission))
+
+
+def read(output: Path) -> list[Submission]:
+    """All submissions, oldest first. Raises UserError for a record that is damaged."""
+    submissions = []
+    for path in sorted((output / FOLDER).glob(f"*/{FILE}")):
+        try:
+            submissions.append(Submission(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error}); move its folder away.") from error
+    return submissions
+
+
+def newest_jobs(submissions: Sequence[Submission]) -> dict[str, tuple[str, Submission]]:
+    """Run -> the job that was last submitted for it, and its submission."""
+    return {
+        run: (job, submission) for submission in submissions for job, runs in submission.jobs.items() for run in runs
+    }
+
+
+def log_files(output: Path, submission: Submission, job: str) -> list[Path]:
+    """What the processes of a job printed, those that exist."""
+    return sorted(folder(output, submission.name).glob(f"{job}_*_log.out"))
+
+
+def select(words: Sequence[str], runs: Sequence[str], output: Path) -> list[str]:
+    """The runs that `words` name: ids, their folders, leading parts (`digits/smi`) or patterns (`*/smi/*`).
+
+    Raises UserError for a word that names none.
+    """
+    chosen: set[str] = set()
+    for word in words:
+        name = word.rstrip("/").removeprefix(f"{output}/")
+        found = {run for run in runs if run == name or run.startswith(f"{name}/") or fnmatchcase(run, name)}
+        if not found:
+            raise UserError(f"'{word}' names no run that was submitted for {output} (see `python -m bench status`).")
+        chosen |= found
+    return [run for run in runs if run in chosen]

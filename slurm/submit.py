@@ -1,0 +1,271 @@
+"""Puts the runs of a plan that are not done into job arrays, through submitit, and writes down what was submitted."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.errors import UserError
+from bench.lock import Lock
+from bench.slurm import job, records
+from bench.slurm.profile import Profile
+from bench.slurm.queue import Job, Queue
+from bench.slurm.records import Submission
+from bench.spec import RunSpec
+from bench.store import RunFolder, disk_errors
+
+MOST_TASKS = 1000
+"""Tasks of one array where the cluster does not say (SLURM's own default allows one more)."""
+REPORT_MINUTES, REPORT_GIB = 60, 8
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How submitted runs are carried out, none of which changes a result; paths are absolute."""
+
+    output: str
+    data_root: str
+    store_root: str | None
+    device: str
+    checkpoint_seconds: float
+    pack: int
+    """Runs side by side in one job, on the GPU of one."""
+    processes: int
+    """Of each run."""
+    reference: str | None
+    """Of the report."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`submission` is None when there was nothing to submit; `live` are runs that jobs of earlier ones carry out."""
+
+    submission: Submission | None
+    done: int
+    live: Sequence[Job]
+
+
+def check_cluster() -> None:
+    """Raises UserError where there is no SLURM to submit to."""
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UserError("--executor slurm: there is no sbatch on this machine; give the command on a login node.")
+
+
+def submit(specs: Sequence[RunSpec], manner: Manner, profile: Profile, fresh: bool = False) -> Outcome:
+    """Submit every run of a plan that is neither finished nor carried out by a job that lives; `fresh` repeats all.
+
+    Returns as soon as the jobs are queued. Raises UserError when the cluster refuses them, when it does not answer,
+    or when somebody else is submitting to the same output folder.
+    """
+    check_cluster()
+    _check_sharing(manner, profile)
+    output = Path(manner.output)
+    lock = Lock(output / records.FOLDER / "lock")
+    with disk_errors(output):
+        if not lock.acquire():
+            raise UserError(f"Another command is submitting to {output}; wait for it.")
+        try:
+            return _submit(specs, manner, profile, fresh)
+        finally:
+            lock.release()
+
+
+def _submit(specs: Sequence[RunSpec], manner: Manner, profile: Profile, fresh: bool) -> Outcome:
+    output = Path(manner.output)
+    live = _live_jobs([spec.id for spec in specs], output)
+    if fresh and live:
+        raise UserError(f"Job {next(iter(live.values())).id} is at these runs: `cancel` it first, or omit --fresh.")
+    idle = [spec for spec in specs if spec.id not in live]
+    for spec in idle:
+        RunFolder(output, spec.id).reset(fresh)
+    waiting = [spec for spec in idle if RunFolder(output, spec.id).result() is None]
+    submission = _place(waiting, manner, profile) if waiting else None
+    return Outcome(submission, len(idle) - len(waiting), list(live.values()))
+
+
+def _live_jobs(runs: Sequence[str], output: Path) -> dict[str, Job]:
+    """Run -> the living job that carries it out. One call of the scheduler, none where nothing was ever submitted."""
+    known = {run: name for run, (name, _) in records.newest_jobs(records.read(output)).items()}
+    wanted = {run: known[run] for run in runs if run in known and RunFolder(output, run).result() is None}
+    if not wanted:
+        return {}
+    jobs = Queue().look(set(wanted.values()))
+    if jobs is None:
+        raise UserError("The scheduler does not answer (squeue); nothing was submitted.")
+    return {run: jobs[name] for run, name in wanted.items() if name in jobs and jobs[name].live}
+
+
+def _place(specs: Sequence[RunSpec], manner: Manner, profile: Profile) -> Submission:
+    """Queue the jobs; their record is written after every call of sbatch, so that no job is ever unknown for long."""
+    from bench.hardware import source_version
+
+    output = Path(manner.output)
+    submission = Submission(
+        name=f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
+        code=source_version(),
+        profile=dataclasses.asdict(profile),
+        manner=dataclasses.asdict(manner),
+        jobs={},
+        report_job=None,
+        runs={spec.id: spec.canonical() for spec in specs},
+    )
+    records.write(output, submission)
+    groups = [[spec.id for spec in group] for group in _batched(specs, manner.pack)]
+    limit = min(_most_tasks(), max(1, len(groups)))
+    arrays = list(_batched(groups, limit))
+    concurrency = max(1, profile.concurrency // len(arrays))  # arrays of one plan share it
+    for array in arrays:
+        texts = [_text(group, submission) for group in array]
+        names = _sbatch(job.carry_out, texts, _parameters(manner, profile, concurrency), output, submission)
+        jobs = {**submission.jobs, **dict(zip(names, array, strict=True))}
+        submission = dataclasses.replace(submission, jobs=jobs)
+        records.write(output, submission)
+    submission = dataclasses.replace(submission, report_job=_place_report(manner, profile, submission))
+    records.write(output, submission)
+    return submission
+
+
+def _place_report(manner: Manner, profile: Profile, submission: Submission) -> str:
+    """The job that writes the report when all others have ended, however they ended."""
+    arrays = dict.fromkeys(name.partition("_")[0] for name in submission.jobs)
+    alone = dataclasses.replace(profile, gpus=0, nodes=1, cpus=1, memory=REPORT_GIB, time=str(REPORT_MINUTES))
+    parameters = _parameters(dataclasses.replace(manner, pack=1, processes=1), alone, 1)
+    parameters["slurm_dependency"] = f"afterany:{':'.join(arrays)}"
+    text = json.dumps({"output": manner.output, "reference": manner.reference})
+    return _sbatch(job.write_report, [text], parameters, Path(manner.output), submission)[0]
+
+
+def _text(group: Sequence[str], submission: Submission) -> str:
+    """What travels in a job: its runs in canonical form and how to carry them out, as JSON."""
+    manner, profile = submission.manner, submission.profile
+    request = {name: manner[name] for name in ("output", "data_root", "store_root", "device", "checkpoint_seconds")}
+    return json.dumps(
+        {
+            "runs": {run: submission.runs[run] for run in group},
+            "request": {**request, "threads": profile["cpus"]},
+            "processes": manner["processes"],
+            "notice": profile["notice"],
+            "requeue": profile["requeue"],
+            "code": submission.code,
+        }
+    )
+
+
+def _sbatch(
+    function: Any, texts: Sequence[str], parameters: Mapping[str, Any], output: Path, submission: Submission
+) -> list[str]:
+    """One call of sbatch: an array with a task per text, or a plain job for one. Returns the jobs' ids."""
+    import submitit
+
+    folder = records.folder(output, submission.name)
+    # Until `carry_out` listens, a signal must not end the process; then the job would not be queued again.
+    python = f"""bash -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
+    executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_python=python)
+    executor.update_parameters(**parameters)
+    try:
+        with _outside_of_jobs():
+            submitted = executor.map_array(function, texts)
+    except submitit.core.utils.FailedJobError as error:
+        raise UserError(f"sbatch refused the job: {_last_words(str(error))}") from error
+    return [one.job_id for one in submitted]
+
+
+def _parameters(manner: Manner, profile: Profile, concurrency: int) -> dict[str, Any]:
+    """Of submitit; what is None is left to the cluster."""
+    side_by_side = manner.pack * manner.processes // profile.nodes
+    gpus = profile.gpus // profile.nodes
+    return {
+        "name": "ssl-bench",
+        "timeout_min": profile.minutes,
+        "mem_gb": None if profile.memory is None else profile.memory * manner.pack,
+        "nodes": profile.nodes,
+        "tasks_per_node": side_by_side,
+        "cpus_per_task": profile.cpus,
+        "gpus_per_node": gpus or None,
+        "stderr_to_stdout": True,
+        "slurm_partition": profile.partition,
+        "slurm_account": profile.account,
+        "slurm_qos": profile.qos,
+        "slurm_constraint": profile.constraint,
+        "slurm_signal_delay_s": profile.notice,
+        "slurm_array_parallelism": concurrency,
+        "slurm_setup": [*_exports(profile), *profile.setup],
+        # Since SLURM 22.05 srun does not take this over from sbatch.
+        "slurm_srun_args": [f"--cpus-per-task={profile.cpus}"],
+        "slurm_additional_parameters": {
+            "requeue" if profile.requeue else "no-requeue": True,
+            **{name: value or True for name, value in profile.sbatch.items()},
+        },
+    }
+
+
+def _exports(profile: Profile) -> list[str]:
+    """Lines that make the harness importable in the job, divide its threads and set the profile's environment."""
+    root = Path(bench.__file__).parent.parent
+    return [
+        f'export PYTHONPATH={shlex.quote(str(root))}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+        f"export OMP_NUM_THREADS={profile.cpus}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
+    ]
+
+
+def _check_sharing(manner: Manner, profile: Profile) -> None:
+    if manner.pack < 1:
+        raise UserError(f"--pack {manner.pack}: at least one run must be in a job.")
+    if manner.pack > 1 and (manner.processes > 1 or profile.nodes > 1):
+        raise UserError(f"--pack {manner.pack} is for runs of one process; leave it out for runs of several.")
+    if manner.processes % profile.nodes:
+        raise UserError(f"{manner.processes} processes cannot be shared evenly by slurm.nodes={profile.nodes}.")
+    if profile.gpus not in (0, manner.processes):
+        raise UserError(f"A run has one process per GPU: {manner.processes} processes need as many slurm.gpus.")
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Hide what SLURM sets inside a job: a command given in an interactive one would hand it on to the new job."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    hidden = {name: value for name, value in os.environ.items() if re.match(r"SLURM_(?!CONF$)|SLURMD_|SRUN_", name)}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _most_tasks() -> int:
+    """Tasks that the cluster allows in one array."""
+    try:
+        shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=15).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return MOST_TASKS
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
+    return MOST_TASKS if match is None else max(1, int(match[1]) - 1)
+
+
+def _last_words(text: str) -> str:
+    lines = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines() or ["no message"]
+    return lines[-1].strip()
+
+
+def _batched(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

@@ -1,0 +1,84 @@
+"""How far the runs of an output folder are, by their files and by what the scheduler says of their jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.slurm import records
+from bench.slurm.queue import Job, Queue
+from bench.slurm.records import Submission
+from bench.standing import Standing
+from bench.standing import Watcher as FileWatcher
+
+QUERY_SECONDS = 10.0
+"""Between two questions to the scheduler."""
+
+
+class Watcher:
+    """Looks again and again. `answers` is whether the scheduler answered when it was last asked (True if never)."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.answers = True
+        self.submissions: list[Submission] = []
+        self.jobs: Mapping[str, Job] = {}
+        self._files = FileWatcher(output)
+        self._queue = Queue()
+        self._asked: float | None = None
+
+    def look(self) -> list[Standing]:
+        """Every run that has begun or was submitted, by id."""
+        if self._asked is None or time.monotonic() - self._asked >= QUERY_SECONDS:
+            self._ask()  # before the files are read: a job that has ended by then has left its result there
+            self._asked = time.monotonic()
+        return merge(self._files.look(), self.submissions, self.jobs if self.answers else None)
+
+    def report_job(self) -> Job | None:
+        """The living job that is to write the report, if there is one."""
+        names = [submission.report_job for submission in self.submissions if submission.report_job is not None]
+        return next((self.jobs[name] for name in names if name in self.jobs and self.jobs[name].live), None)
+
+    def _ask(self) -> None:
+        self.submissions = records.read(self.output)
+        ended = {standing.run_id for standing in self._files.look() if standing.ended}
+        newest = records.newest_jobs(self.submissions)
+        wanted = {name for run, (name, _) in newest.items() if run not in ended}
+        wanted |= {submission.report_job for submission in self.submissions[-1:] if submission.report_job}
+        if wanted:
+            jobs = self._queue.look(wanted)
+            self.answers, self.jobs = jobs is not None, jobs or {}
+
+
+def merge(
+    standings: Sequence[Standing], submissions: Sequence[Submission], jobs: Mapping[str, Job] | None
+) -> list[Standing]:
+    """Standings with what their jobs do added, and those of runs that have not begun; `jobs` is None where the
+    scheduler does not answer."""
+    merged = {standing.run_id: standing for standing in standings}
+    for run, (name, submission) in records.newest_jobs(submissions).items():
+        standing = merged.get(run) or Standing(run, "queued", epochs=int(submission.runs[run]["epochs"]))
+        if not standing.ended:
+            merged[run] = _with_job(standing, name, jobs)
+    return [merged[run] for run in sorted(merged)]
+
+
+def _with_job(standing: Standing, name: str, jobs: Mapping[str, Job] | None) -> Standing:
+    if jobs is None:
+        return dataclasses.replace(standing, job=f"job {name}")
+    job = jobs.get(name)
+    if job is None and standing.state == "running":
+        return standing
+    if job is None or not job.live:
+        # Also where its lock seems to be held: from here nobody sees whether a process on another machine is alive.
+        end = "is gone" if job is None else f"ended on {job.node}: {job.state}" if job.node else f"ended: {job.state}"
+        return dataclasses.replace(standing, state="unfinished", outcome=f"job {name} {end}")
+    return dataclasses.replace(standing, state="running" if job.state == "RUNNING" else "queued", job=_place(job))
+
+
+def _place(job: Job) -> str:
+    if job.node:
+        return f"job {job.id} on {job.node}"
+    return f"job {job.id} ({job.reason or job.state})"
