@@ -1,0 +1,169 @@
+"""`cost`: what a step, its parts, the objectives and other libraries cost on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.commands._options import add_data_options, comma_separated
+from bench.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.cost.record import Row
+    from bench.data import Data
+    from bench.spec import RunSpec
+
+WHAT = ("step", "rest", "objective", "views", "peers", "growth")
+HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
+EXAMPLES = f"""--what, of {",".join(WHAT)}:
+  step       a step against the floor, the bare network on ready tensors, and where the difference goes
+  rest       evaluation and checkpoint
+  objective  every objective alone over a grid of batch sizes and widths: time, memory, operations
+  views      augmentation, against torchvision's and other libraries' picture by picture
+  peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
+  growth     time and memory over resolution, batch and width, with a fitted model
+
+any setting can follow as key=value, as in `run`. Rows are kept in OUTPUT/cost.json as they come.
+
+examples:
+  python -m bench cost
+  python -m bench cost --what step,peers --dataset imagewoof --data-root ~/data
+  python -m bench cost --what objective --methods barlow,smi,vicreg --batch-sizes 256 --widths 512,2048,8192
+  python -m bench cost --what step --trace --dataset cifar10 --device cuda --preset standard
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--what", default=",".join(WHAT), metavar="A,B", help="what is measured; default: all of it")
+    parser.add_argument(
+        "--methods", metavar="A,B", help="names and patterns as in `run`; default: every one that is installed"
+    )
+    parser.add_argument("--dataset", default="digits", metavar="NAME", help="name, NAME:VARIANT or folder:PATH")
+    parser.add_argument("--preset", help="quick, standard or paper; default: standard with a GPU, quick without")
+    parser.add_argument("--batch-sizes", default="64,256,1024", metavar="B,B", help="of the objectives' grid")
+    parser.add_argument("--widths", default="512,2048,8192", metavar="D,D", help="of the objectives' grid")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one process on a CPU; default 1")
+    parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json.gz")
+    parser.add_argument("--output", type=Path, default=Path("cost"), metavar="DIR", help="default cost")
+    add_data_options(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    what = comma_separated("--what", arguments.what)
+    for name in what:
+        if name not in WHAT:
+            raise UserError(f"--what: there is no '{name}'.{suggest(name, WHAT)}")
+    from bench.cost import figures, table
+    from bench.cost.record import Record
+    from bench.files import write_text
+    from bench.hardware import environment, prepare_process, resolve_device
+    from bench.store import disk_errors
+
+    device = resolve_device(arguments.device)
+    if arguments.threads < 1:
+        raise UserError(f"--threads {arguments.threads}: at least one.")
+    prepare_process(device, arguments.threads)
+    with disk_errors(arguments.output):
+        record = Record(arguments.output, environment(device, arguments.threads), what)
+        for row in _rows(what, arguments, device):
+            record.add(row)
+        page = table.render(record)
+        write_text(arguments.output / "cost.md", page)
+        figures.write(record, arguments.output / "figures")
+    print(f"{page}\nWritten: {arguments.output}")
+    return 0
+
+
+def _rows(what: list[str], arguments: argparse.Namespace, device: torch.device) -> Iterator[Row]:
+    """All rows, those that need no pictures last: they take longest."""
+    from bench import discover
+    from bench.cost import growth, objective, peers, step, views
+    from bench.data import load
+    from bench.datasets._store import open_store
+    from bench.plan import open_dataset
+
+    methods = _methods(arguments)
+    if set(what) - {"objective"}:
+        trained = [name for name in methods if discover.load("methods", name).trains]
+        specs = _plan(arguments, trained, device)
+        dataset = open_dataset(arguments.dataset)
+        data = load(open_store(dataset, arguments.data_root, arguments.store_root), device)
+        protocol = specs[0].protocol
+        if "step" in what:
+            for spec in specs:
+                yield from step.measure(spec, data, device)
+            if arguments.trace:
+                step.trace(specs[0], data, device, arguments.output / "trace.json.gz")
+        if "rest" in what:
+            yield from step.measure_rest(specs[0], data, device)
+        if "views" in what:
+            mean, std = data.mean.tolist(), data.std.tolist()
+            others = peers.transforms(protocol.augment, protocol.image_size, mean, std)
+            yield from views.measure(data, protocol.augment, protocol.image_size, protocol.batch_size, others, device)
+        if "peers" in what:
+            yield from _peers(arguments, data, device)
+        if "growth" in what:
+            yield from growth.measure(specs[0], data, device)
+    if "objective" in what:
+        batches = _numbers("--batch-sizes", arguments.batch_sizes)
+        widths = _numbers("--widths", arguments.widths)
+        yield from objective.measure(methods, peers.losses(), batches, widths, device)
+
+
+def _peers(arguments: argparse.Namespace, data: Data, device: torch.device) -> Iterator[Row]:
+    from bench.cost import peers
+    from bench.hardware import resolve_precision
+    from bench.plan import open_dataset
+
+    raw: Any = open_dataset(arguments.dataset).find(arguments.data_root)
+    if raw is None:
+        raise UserError(f"The raw pictures of {arguments.dataset} are not under {arguments.data_root}.")
+    specs = {}
+    for precision in dict.fromkeys(("float32", resolve_precision("auto", device))):
+        (spec,) = _plan(arguments, ["barlow"], device, [f"precision={precision}"])
+        specs[precision] = spec
+    yield from peers.measure(specs, data, raw.splits["train"], device)
+
+
+def _methods(arguments: argparse.Namespace) -> list[str]:
+    from bench import discover
+
+    if arguments.methods is not None:
+        return discover.expand("methods", comma_separated("--methods", arguments.methods))
+    return [name for name in discover.names("methods") if not discover.describe("methods", name).missing]
+
+
+def _plan(
+    arguments: argparse.Namespace, methods: list[str], device: torch.device, words: list[str] | None = None
+) -> list[RunSpec]:
+    """One run of each method, at seed 0."""
+    from bench.arms import parse
+    from bench.plan import Request, known_preset, plan
+
+    preset = known_preset(arguments.preset or ("standard" if device.type == "cuda" else "quick"))
+    return plan(
+        Request(
+            methods=[parse(name) for name in methods],
+            datasets=[arguments.dataset],
+            seeds=[0],
+            preset=preset,
+            words=[*(words or []), *arguments.words],
+            data_root=arguments.data_root,
+            store_root=arguments.store_root,
+            skip_corrupt=arguments.skip_corrupt,
+            recipe="none",
+        ),
+        device,
+    )
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    words = comma_separated(option, text)
+    if not all(word.isdecimal() and int(word) >= 2 for word in words):
+        raise UserError(f"{option} {text}: whole numbers from 2 on, with commas.")
+    return [int(word) for word in words]

@@ -1,0 +1,116 @@
+"""Figures of what was measured, readable in grey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cost import growth, table
+from bench.cost.record import Record, Row
+from bench.files import write_atomically
+from bench.reports.style import Drawing, canvas, legend_beside, rendered, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HATCHES = ("", "///", "", "...", "xxx", "\\\\\\")
+
+
+def write(record: Record, folder: Path) -> list[Path]:
+    """PDF and PNG of every figure that the record has rows for; their paths."""
+    paths = []
+    for drawing in _drawings(record):
+        for suffix, content in ((".pdf", drawing.pdf), (".png", drawing.png)):
+            path = folder / f"{drawing.name}{suffix}"
+            write_atomically(path, lambda temporary, content=content: temporary.write_bytes(content))  # type: ignore[misc]
+            paths.append(path)
+    return paths
+
+
+def _drawings(record: Record) -> Iterator[Drawing]:
+    kind = table.clock(record)
+    if rows := record.of("step"):
+        yield rendered(_steps(rows, kind), "step", "Step", "Where a step's time goes; the line is the floor.")
+    if rows := record.of("objective"):
+        for column, unit in ((kind, "ms"), ("memory_mib", "MiB")):
+            figure = _objectives(rows, column, unit)
+            yield rendered(figure, f"objective-{unit.lower()}", "Objectives", f"Objectives alone, {unit}.")
+    if len(rows := record.of("growth")) > len(growth.CAUSES[kind]):
+        yield rendered(_growth(rows, kind), "growth", "Growth", "Steps as measured and as the fitted model has them.")
+
+
+def _steps(rows: Sequence[Row], kind: str) -> Figure:
+    import seaborn
+
+    methods = table.by_method(rows)
+    figure, (axes,) = canvas(1, width=7.5, height=1.2 + 0.32 * len(methods))
+    greys = seaborn.color_palette("crest", len(table.STAGES))
+    for position, own in enumerate(methods.values()):
+        left = 0.0
+        for stage, color, hatch in zip(table.STAGES, greys, HATCHES, strict=True):
+            width = max(0.0, table.shares(own, kind)[stage])
+            axes.barh(position, width, left=left, color=color, hatch=hatch, edgecolor="white", lw=0.5, label=stage)
+            left += width
+        floor = next(row[kind] for row in own if row["stage"] == "floor")
+        axes.plot([floor, floor], [position - 0.45, position + 0.45], color="black", lw=2, label="floor")
+    axes.set_yticks(range(len(methods)), list(methods))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{_axis(kind)} per step")
+    legend_beside(axes)
+    return figure
+
+
+def _objectives(rows: Sequence[Row], column: str, unit: str) -> Figure:
+    import pandas
+    import seaborn
+
+    batches = sorted({row["batch"] for row in rows})
+    figure, panels = canvas(len(batches), width=3.0 * len(batches) + 2.2, height=4.2, columns=len(batches))
+    frame = pandas.DataFrame(rows)
+    looks = {name: style(name) for name in dict.fromkeys(frame["method"])}
+    for axes, batch in zip(panels, batches, strict=True):
+        seaborn.lineplot(
+            frame[frame["batch"] == batch],
+            x="width",
+            y=column,
+            hue="method",
+            style="method",
+            palette={name: look.color for name, look in looks.items()},
+            markers={name: look.marker for name, look in looks.items()},
+            dashes={name: look.dashes for name, look in looks.items()},
+            markersize=6,
+            errorbar=None,
+            ax=axes,
+        )
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set(title=f"B = {batch}", xlabel="width D", ylabel=_axis(column))
+        axes.grid(lw=0.4)
+        if axes is not panels[-1]:
+            axes.legend_.remove()
+    for axes in panels[1:]:
+        axes.sharey(panels[0])
+        axes.set_ylabel("")
+    legend_beside(panels[-1])
+    return figure
+
+
+def _growth(rows: Sequence[Row], kind: str) -> Figure:
+    import seaborn
+
+    figure, panels = canvas(2, width=7.5, height=3.4, columns=2)
+    for axes, quantity in zip(panels, (kind, "memory_mib"), strict=True):
+        model = growth.fit(rows, quantity)
+        measured = [row[quantity] for row in rows]
+        predicted = [row[quantity] * (1 + error) for row, error in zip(rows, model.errors, strict=True)]
+        batches = [f"batch {row['batch']}" for row in rows]
+        seaborn.scatterplot(x=measured, y=predicted, style=batches, color="black", ax=axes)
+        limits = [0.9 * min(measured), 1.1 * max(measured)]
+        axes.plot(limits, limits, color="grey", lw=1, zorder=0)
+        axes.set(xscale="log", yscale="log", xlabel=f"{_axis(quantity)}, measured", ylabel="predicted (left out)")
+    return figure
+
+
+def _axis(column: str) -> str:
+    return {"cpu_ms": "CPU time (ms)", "wall_ms": "time (ms)", "memory_mib": "peak memory of tensors (MiB)"}[column]

@@ -1,0 +1,128 @@
+"""How a step's time and memory grow with resolution, batch and width, and a fitted model of both."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from bench.backbones import LAYOUTS
+from bench.cost.clock import take_turns
+from bench.cost.counters import gigaflops, peak_tensor_mib
+from bench.cost.record import Row
+from bench.data import Data
+from bench.pretrain import Trainer
+from bench.spec import RunSpec
+
+ROUNDS = 7
+SECONDS = 30.0
+CAUSES = {
+    "cpu_ms": ("constant", "gflop", "activations", "canvas_pixels", "parameters"),
+    "wall_ms": ("constant", "gflop", "activations", "canvas_pixels", "parameters"),
+    "memory_mib": ("constant", "activations", "parameters"),
+}
+"""What each quantity is a sum of, with coefficients that are not negative; all but gflop and constant in millions."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """`coefficients` per cause; `errors` are relative, each of a cell that was left out of its fit."""
+
+    quantity: str
+    coefficients: dict[str, float]
+    errors: tuple[float, ...]
+
+    def predict(self, row: Row) -> float:
+        return sum(value * _cause(row, cause) for cause, value in self.coefficients.items())
+
+    @property
+    def median_error(self) -> float:
+        return statistics.median(map(abs, self.errors))
+
+    @property
+    def largest_error(self) -> float:
+        return max(map(abs, self.errors))
+
+
+def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
+    """A row for each of 27 settings: image size, batch and width of the encoder at 1, 1/2 and between, of `spec`'s."""
+    for changed in tqdm(list(settings(spec)), desc="growth", unit="setting", disable=None, delay=2):
+        trainer = Trainer(changed, data, device)
+        times = take_turns({"step": trainer.measure_step}, device, ROUNDS, SECONDS)["step"]
+        protocol = changed.protocol
+        yield {
+            "what": "growth",
+            "method": spec.method.short_name,
+            "image_size": protocol.image_size,
+            "batch": protocol.batch_size,
+            "width": protocol.backbone.width,
+            **times.numbers(),
+            "gflop": gigaflops(trainer.measure_step),
+            "memory_mib": peak_tensor_mib(trainer.measure_step, device),
+            "activations": _activations(trainer) / 1e6,
+            "canvas_pixels": protocol.batch_size * data.train.split.images[0].size / 1e6,
+            "parameters": sum(p.numel() for p in trainer.method.parameters()) / 1e6,
+        }
+
+
+def settings(spec: RunSpec) -> Iterator[RunSpec]:
+    """The runs of the grid around and below `spec`."""
+    protocol = spec.protocol
+    width = protocol.backbone.width or LAYOUTS[protocol.backbone.name].width
+    for size in _between(protocol.image_size, 8):
+        for batch in _between(protocol.batch_size, 4):
+            for channels in _between(width, 1):
+                backbone = dataclasses.replace(protocol.backbone, width=channels)
+                changed = dataclasses.replace(protocol, image_size=size, batch_size=batch, backbone=backbone)
+                yield dataclasses.replace(spec, protocol=changed)
+
+
+def fit(rows: Sequence[Row], quantity: str) -> Model:
+    """Non-negative least squares on relative errors; each error is that of the fit to all other rows."""
+    errors = []
+    for left_out, row in enumerate(rows):
+        others = [*rows[:left_out], *rows[left_out + 1 :]]
+        predicted = Model(quantity, _coefficients(others, quantity), ()).predict(row)
+        errors.append(predicted / row[quantity] - 1)
+    return Model(quantity, _coefficients(rows, quantity), tuple(errors))
+
+
+def _coefficients(rows: Sequence[Row], quantity: str) -> dict[str, float]:
+    from scipy.optimize import nnls
+
+    causes = CAUSES[quantity]
+    design = np.array([[_cause(row, cause) / row[quantity] for cause in causes] for row in rows])
+    solution, _ = nnls(design, np.ones(len(rows)))
+    return dict(zip(causes, solution.tolist(), strict=True))
+
+
+def _cause(row: Row, cause: str) -> float:
+    return 1.0 if cause == "constant" else float(row[cause])
+
+
+def _between(largest: int, step: int) -> list[int]:
+    """Half of `largest`, three quarters and all of it, as multiples of `step`."""
+    return sorted({max(step, round(share * largest / step) * step) for share in (0.5, 0.75, 1.0)})
+
+
+def _activations(trainer: Trainer) -> int:
+    """Numbers that the layers of encoder and heads put out for a batch of two views."""
+    total = 0
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        nonlocal total
+        if isinstance(output, Tensor):
+            total += output.numel()
+
+    leaves = [part for part in trainer.method.modules() if not list(part.children())]
+    hooks = [part.register_forward_hook(count) for part in leaves]
+    trainer.measure_step()
+    for hook in hooks:
+        hook.remove()
+    return total

@@ -1,0 +1,36 @@
+"""What was measured, as it comes: cost.json is whole after every row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.files import write_json
+
+Row = dict[str, Any]
+"""One measurement, flat; `what` names its benchmark."""
+SAME = ("hardware", "torch", "device", "threads")
+"""Measurements that agree in these stand in one file."""
+
+
+class Record:
+    """`rows` of `<output>/cost.json`, with the hardware and versions that they were taken on."""
+
+    def __init__(self, output: Path, environment: dict[str, Any], measured_now: Sequence[str]) -> None:
+        """Rows of benchmarks that are not `measured_now` are kept, if they are of the same machine and versions."""
+        self.path = output / "cost.json"
+        self.environment = environment
+        known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        same = all(known.get("environment", {}).get(key) == environment[key] for key in SAME)
+        self.rows: list[Row] = [row for row in known.get("rows", []) if same and row["what"] not in measured_now]
+
+    def add(self, row: Row) -> None:
+        """Keep a row, on the disk as well."""
+        self.rows.append(row)
+        write_json(self.path, {"environment": self.environment, "rows": self.rows})
+
+    def of(self, what: str) -> list[Row]:
+        """The rows of one benchmark."""
+        return [row for row in self.rows if row["what"] == what]

@@ -1,0 +1,194 @@
+"""A training step against the floor, the bare network on ready tensors, and where the difference goes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench import checkpoint
+from bench.api import Method
+from bench.augment import pipeline
+from bench.cost.clock import paired_ratio, repeated, take_turns, wait
+from bench.cost.counters import gigaflops, peak_tensor_mib
+from bench.cost.record import Row
+from bench.data import Data
+from bench.evaluate.protocol import evaluate, labelled_features
+from bench.pretrain import Trainer
+from bench.spec import RunSpec
+from bench.store import RunFolder
+
+ROUNDS = 21
+SECONDS = 30.0
+"""Per method; three rounds at least."""
+MATRIX = 2048
+"""Side of the matrix product that stands for the machine's arithmetic peak."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A batch at every stage of a step, and gradients to send back from there."""
+
+    rows: Tensor
+    canvases: Tensor
+    views: Sequence[Tensor]
+    labels: Tensor | None
+    feature_gradient: Tensor
+    embedding_gradient: Tensor
+
+
+def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
+    """Rows of one run's step: `step` (the whole), `floor`, the stages between, and the arithmetic peak.
+
+    floor: encoder and projection head forward, backward from a ready gradient, optimiser; on ready views. It is what
+    a step cannot do without, whatever the objective. Stages: `gather` (pictures by index), `views`, `encoder` (forward
+    and backward), `method` (encoder, heads, targets, objective: forward and backward, with what it does after
+    a step) and `optimiser`. All take turns.
+    """
+    trainer = Trainer(spec, data, device)
+    parts = stages(trainer) | {"step": trainer.measure_step}
+    contenders = {name: repeated(call) for name, call in parts.items()} | {"step": trainer.measure_step}
+    times = take_turns(contenders, device, ROUNDS, SECONDS)
+    described = {
+        "what": "step",
+        "method": spec.method.short_name,
+        "dataset": spec.dataset.key,
+        "backbone": spec.protocol.backbone.name,
+        "image_size": spec.protocol.image_size,
+        "batch": spec.protocol.batch_size,
+        "precision": spec.protocol.precision,
+    }
+    for name, own in times.items():
+        counted = {}
+        if name in ("floor", "step", "matmul"):
+            counted = {"gflop": gigaflops(parts[name]), "memory_mib": peak_tensor_mib(parts[name], device)}
+        yield {**described, "stage": name, **own.numbers(), **paired_ratio(own, times["floor"], device), **counted}
+
+
+def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
+    """What comes beside the steps, each measured once: features, classifiers, a checkpoint."""
+    trainer = Trainer(spec, data, device)
+    protocol, encoder = spec.protocol, trainer.method.encoder
+    found = []
+
+    def features() -> None:
+        found[:] = [labelled_features(encoder, data, protocol.image_size, protocol.precision)]
+
+    def classifiers() -> None:
+        evaluate(found[0], spec.dataset.classes, protocol.evaluate.neighbours, protocol.evaluate.temperature)
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder), spec.id)
+        run.lock.acquire()
+        trainer.measure_step()  # momentum buffers exist
+        contenders = {
+            "features": features,
+            "classifiers": classifiers,
+            "checkpoint": lambda: checkpoint.save(run, {"trainer": trainer.state(), "seconds": 0.0}),
+        }
+        for stage, contender in contenders.items():
+            times = take_turns({stage: repeated(contender)}, device, rounds=1, seconds=0.0)[stage]
+            yield {"what": "rest", "dataset": spec.dataset.key, "stage": stage, **times.numbers()}
+        run.lock.release()
+
+
+def trace(spec: RunSpec, data: Data, device: torch.device, path: Path, steps: int = 5) -> None:
+    """Write a trace of `steps` steps for chrome://tracing or ui.perfetto.dev: gaps between kernels, waits."""
+    trainer = Trainer(spec, data, device)
+    trainer.measure_step(2)
+    wait(device)
+    with torch.profiler.profile() as recorded:  # on all that there is: CPU, and GPU
+        trainer.measure_step(steps)
+        wait(device)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recorded.export_chrome_trace(str(path))
+
+
+def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
+    """The stages of a step (see `measure`), each on what the one before gives, in the precision of the run."""
+    protocol, data, device = trainer.spec.protocol, trainer.data, trainer.device
+    trainer.measure_step()  # the optimiser has its state
+    batch = _ready(trainer)
+    method, optimizer = trainer.method, trainer.optimizer
+    large = batch.views[: pipeline.LARGE_VIEWS]
+
+    def views() -> None:
+        for view in range(protocol.augment.views):
+            drawn = pipeline.draw(protocol.augment, view, data.train.sizes[batch.rows], view)
+            side = protocol.augment.side(view, protocol.image_size)
+            pipeline.apply(batch.canvases, drawn, side, data.mean, data.std)
+
+    def encoder() -> None:
+        for view in large:
+            method.encoder(view).backward(batch.feature_gradient)
+        _drop_gradients(method)
+
+    def whole_method() -> None:
+        loss, _ = method(batch.views, batch.rows, batch.labels)
+        loss.backward()
+        method.after_step(0.5)
+        _drop_gradients(method)
+
+    def floor() -> None:
+        embeddings = [method.embed(method.encoder(view)) for view in large]
+        torch.autograd.backward(embeddings, [batch.embedding_gradient.to(z.dtype) for z in embeddings])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    gradients = {p: torch.full_like(p, 1e-6) for p in method.parameters() if p.requires_grad}
+
+    def optimiser() -> None:
+        for parameter, gradient in gradients.items():
+            parameter.grad = gradient
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    matrix = torch.randn(MATRIX, MATRIX, device=device)
+    calls = {
+        "floor": floor,
+        "gather": lambda: data.train.canvases(batch.rows),
+        "views": views,
+        "encoder": encoder,
+        "method": whole_method,
+        "optimiser": optimiser,
+        "matmul": lambda: matrix @ matrix,
+    }
+    return {name: _in_precision(call, protocol.precision, device) for name, call in calls.items()}
+
+
+def _ready(trainer: Trainer) -> Ready:
+    data, augment = trainer.data, trainer.spec.protocol.augment
+    rows = torch.arange(trainer.spec.protocol.batch_size, device=data.train.device)
+    parameters = [pipeline.draw(augment, view, data.train.sizes[rows], view) for view in range(augment.views)]
+    views = trainer.views(rows, parameters)
+    with (
+        torch.no_grad(),
+        torch.autocast(trainer.device.type, torch.bfloat16, trainer.spec.protocol.precision == "bfloat16"),
+    ):
+        features = trainer.method.encoder(views[0])
+        embedding = trainer.method.embed(features)
+    return Ready(
+        rows=rows,
+        canvases=data.train.canvases(rows),
+        views=views,
+        labels=data.train.labels[rows] if trainer.method.needs_labels else None,
+        feature_gradient=torch.full_like(features, 1e-3 / features.numel()),
+        embedding_gradient=torch.full_like(embedding, 1e-3 / embedding.numel()),
+    )
+
+
+def _in_precision(call: Callable[[], object], precision: str, device: torch.device) -> Callable[[], object]:
+    def inside() -> None:
+        with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16"):
+            call()
+
+    return inside
+
+
+def _drop_gradients(method: Method) -> None:
+    for parameter in method.parameters():
+        parameter.grad = None

@@ -1,0 +1,172 @@
+"""What was measured, as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bench.cost import growth, objective
+from bench.cost.record import Record, Row
+
+STAGES = ("gather", "views", "encoder", "heads, objective", "optimiser", "rest")
+
+
+def render(record: Record) -> str:
+    """The whole page."""
+    known = record.environment
+    where = f"{known['hardware']}, torch {known['torch']}, Python {known['python']}, {known['threads']} thread(s)"
+    kind = clock(record)
+    about = (
+        f"{where}; commit {known['git_commit']}{' with changes' if known['git_dirty'] else ''}. Times are medians of "
+        f"{'wall' if kind == 'wall_ms' else 'CPU'} milliseconds over rounds in which all contenders take turns; "
+        "cost.json has both clocks, quartiles and numbers of rounds."
+    )
+    sections = ["# Cost", about]
+    for title, section in (
+        ("Step", _steps(record.of("step"), kind)),
+        ("Beside the steps", _rest(record.of("rest"), kind)),
+        ("Views", _views(record.of("views"))),
+        ("End to end beside other libraries", _peers(record.of("peers"), kind)),
+        ("Objectives", _objectives(record.of("objective"), kind)),
+        ("Growth", _growth(record.of("growth"), kind)),
+    ):
+        if section:
+            sections += [f"## {title}", section]
+    return "\n\n".join(sections) + "\n"
+
+
+def clock(record: Record) -> str:
+    """The time that counts: of the processor, or on a GPU of the wall clock."""
+    return "wall_ms" if record.environment["device"] == "cuda" else "cpu_ms"
+
+
+def shares(rows: Sequence[Row], kind: str) -> dict[str, float]:
+    """Milliseconds of one method's step by STAGES; what the stages do not explain is the rest (and may be negative)."""
+    times = {row["stage"]: row[kind] for row in rows}
+    parts = {name: times[name] for name in ("gather", "views", "encoder", "optimiser")}
+    parts["heads, objective"] = times["method"] - times["encoder"]
+    parts["rest"] = times["step"] - sum(parts.values())
+    return {name: parts[name] for name in STAGES}
+
+
+def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by method, in the order in which they came."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["method"], []).append(row)
+    return found
+
+
+def _steps(rows: Sequence[Row], kind: str) -> str:
+    table = []
+    for method, own in by_method(rows).items():
+        stages = {row["stage"]: row for row in own}
+        step, floor = stages["step"], stages["floor"]
+        share = f"{100 / step['ratio']:.0f} [{100 / step['ratio_high']:.0f}, {100 / step['ratio_low']:.0f}]"
+        parts = [_number(part) for part in shares(own, kind).values()]
+        work = f"{floor['gflop'] / floor[kind] / (stages['matmul']['gflop'] / stages['matmul'][kind]):.0%}"
+        table.append([method, _number(step[kind]), _number(floor[kind]), share, *parts, work])
+    if not table:
+        return ""
+    first = rows[0]
+    head = ["method", "step", "floor", "floor / step (%) [quartiles]", *STAGES, "floor's FLOP rate / matrix product's"]
+    return (
+        f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
+        f"{first['precision']}. The floor is encoder and projection head forward, backward and optimiser on ready "
+        f"tensors.\n\n{_table(head, table)}"
+    )
+
+
+def _rest(rows: Sequence[Row], kind: str) -> str:
+    return _table(["stage", "seconds"], [[row["stage"], _number(row[kind] / 1e3)] for row in rows]) if rows else ""
+
+
+def _views(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    reference = {row["name"]: row for row in rows}["torchvision"]
+    table = [
+        [
+            row["name"],
+            f"{row['views_per_second']:,.0f}",
+            f"{row['views_per_cpu_second']:,.0f}",
+            f"{row['views_per_second'] / reference['views_per_second']:.1f}",
+            f"{row['views_per_cpu_second'] / reference['views_per_cpu_second']:.1f}",
+        ]
+        for row in rows
+    ]
+    head = ["", "views/s", "views per CPU second", "x torchvision, wall", "x torchvision, CPU"]
+    return f"{rows[0]['image_size']} px, batch {rows[0]['batch']}.\n\n{_table(head, table)}"
+
+
+def _peers(rows: Sequence[Row], kind: str) -> str:
+    if not rows:
+        return ""
+    rate = "images_per_second" if kind == "wall_ms" else "images_per_cpu_second"
+    others = [row[rate] for row in rows if not row["name"].startswith(("bench", "floor"))]
+    table = [
+        [
+            row["name"],
+            f"{row[rate]:,.1f}",
+            f"{row[rate] / max(others):.2f}" if others else "",
+            f"{100 / row['ratio']:.0f} [{100 / row['ratio_high']:.0f}, {100 / row['ratio_low']:.0f}]",
+        ]
+        for row in rows
+    ]
+    first = rows[0]
+    head = [
+        "",
+        f"images per {'second' if kind == 'wall_ms' else 'CPU second'}",
+        "x fastest other library",
+        "% of the first floor [quartiles]",
+    ]
+    return (
+        f"Barlow Twins on {first['dataset']}, {first['backbone']}, {first['image_size']} px, "
+        f"batch {first['batch']}.\n\n{_table(head, table)}"
+    )
+
+
+def _objectives(rows: Sequence[Row], kind: str) -> str:
+    if not rows:
+        return ""
+    cells = sorted({(row["width"], row["batch"]) for row in rows})
+    head = ["method", *(f"B {batch}, D {width}" for width, batch in cells), "B exponent", "D exponent"]
+    return "\n\n".join(
+        f"{title}, forward and backward, on ready embeddings:\n\n{_table(head, _grid(rows, cells, column))}"
+        for column, title in ((kind, "Milliseconds"), ("memory_mib", "Peak MiB of tensors"), ("gflop", "GFLOP"))
+    )
+
+
+def _grid(rows: Sequence[Row], cells: Sequence[tuple[int, int]], column: str) -> list[list[str]]:
+    slopes = objective.exponents(rows, column)
+    table = []
+    for method, own in by_method(rows).items():
+        values = {(row["width"], row["batch"]): row[column] for row in own}
+        numbers = [_number(values[cell]) if cell in values else "" for cell in cells]
+        table.append([method, *numbers, *(f"{slope:.2f}" if math.isfinite(slope) else "" for slope in slopes[method])])
+    return table
+
+
+def _growth(rows: Sequence[Row], kind: str) -> str:
+    parts = []
+    for quantity in (kind, "memory_mib"):
+        if len(rows) <= len(growth.CAUSES[quantity]):
+            return ""
+        model = growth.fit(rows, quantity)
+        formula = " + ".join(f"{value:.3g} {cause}" for cause, value in model.coefficients.items())
+        parts.append(
+            f"`{quantity}` of a step = {formula}. Error for a setting left out of the fit: median "
+            f"{model.median_error:.1%}, largest {model.largest_error:.1%} over {len(rows)} settings."
+        )
+    return "\n\n".join(parts)
+
+
+def _number(value: float) -> str:
+    """Three figures."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
