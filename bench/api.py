@@ -134,7 +134,8 @@ class Method(nn.Module, ABC):
         """
 
     def forward(self, views: Sequence[Tensor], indices: Tensor, labels: Tensor | None) -> tuple[Tensor, Terms]:
-        return self.loss(views, indices, labels)
+        loss, terms = self.loss(views, indices, labels)
+        return loss, {name: value.detach() for name, value in terms.items()}
 
     def embed(self, features: Tensor) -> Tensor:
         """Embedding (B, D) that the objective sees for features (B, feature_dim); themselves where there is no head."""

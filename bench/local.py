@@ -1,38 +1,35 @@
-"""Carries a plan out on this machine: worker processes side by side, one progress bar, a line per finished run."""
+"""Carries a plan out on this machine: worker processes side by side, one progress bar, a line per finished run.
+
+Ctrl-C, TERM and whatever else ends the command have every worker write a checkpoint at the end of its step, for which
+there are group.GRACE_SECONDS; one that is at no step then (it decodes, or evaluates), or too slow, is killed and goes
+back to its last periodic checkpoint. A second Ctrl-C kills at once.
+"""
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm import tqdm
 
+from bench import group
 from bench.errors import UserError
+from bench.group import Group
 from bench.spec import RunSpec
 from bench.store import RunFolder, disk_errors, in_words
 
 POLL_SECONDS = 0.5
-KEEP_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-"""Settings of glibc's malloc: large tensors stay in the heap. By default each is mapped afresh, and the page faults of
-every step took a seventh of it on a CPU."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a plan is carried out here; `threads` is per worker."""
+    """How a plan is carried out here: `jobs` runs at a time; `threads` is per process of a run."""
 
     output: Path
     data_root: Path
@@ -58,7 +55,8 @@ def run(specs: Sequence[RunSpec], execution: Execution, fresh: bool) -> None:
             folder.reset(fresh)
         open_runs = [(spec, folder) for spec, folder in zip(specs, folders, strict=True) if folder.result() is None]
         if open_runs:
-            _work([spec for spec, _ in open_runs], [folder for _, folder in open_runs], execution)
+            with _termination_interrupts():
+                _work([spec for spec, _ in open_runs], [folder for _, folder in open_runs], execution)
 
 
 def _work(specs: Sequence[RunSpec], folders: Sequence[RunFolder], execution: Execution) -> None:
@@ -71,85 +69,39 @@ def _work(specs: Sequence[RunSpec], folders: Sequence[RunFolder], execution: Exe
         "threads": execution.threads,
         "checkpoint_seconds": execution.checkpoint_seconds,
     }
-    with _workers(request, min(execution.jobs, len(specs)), execution.output) as workers, _bar(specs) as bar:
-        reported: set[str] = set()
-        while any(worker.process.poll() is None for worker in workers):
-            time.sleep(POLL_SECONDS)
-            _report(specs, folders, reported, bar)
-            _raise_for(worker for worker in workers if worker.process.poll() == 2)
-        _report(specs, folders, reported, bar)
-        _raise_for(worker for worker in workers if worker.process.returncode != 0)
-
-
-def _raise_for(broken: Iterator[_Worker]) -> None:
-    for worker in broken:
-        raise UserError(worker.explain())
-
-
-@dataclass
-class _Worker:
-    process: subprocess.Popen[str]
-    log: Path
-
-    def explain(self) -> str:
-        """One line on why the worker ended before its work was done."""
-        code = self.process.returncode
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        if code == 2 and lines:
-            return lines[-1]
-        if code < 0:
-            return (
-                f"A worker was killed by signal {-code} (9 often means: out of memory; try --jobs 1). "
-                "Nothing finished is lost; the same command goes on where it stopped."
-            )
-        return f"A worker stopped with exit code {code}: {lines[-1] if lines else 'no message'} (all of it: {self.log})"
+    gpus, processes = group.gpus(execution.device), specs[0].world_size
+    if gpus and processes > len(gpus):
+        raise UserError(f"--processes {processes} needs as many GPUs; torch sees {len(gpus)} here.")
+    groups: list[Group] = []
+    ended: set[str] = set()
+    try:
+        with _bar(specs) as bar:
+            for number in range(min(execution.jobs, len(specs))):
+                groups.append(Group(request, number, processes, gpus, len(ended)))
+            while any([each.running() for each in groups]):
+                time.sleep(POLL_SECONDS)
+                _report(specs, folders, ended, bar)
+                for number, each in enumerate(groups):
+                    if each.code() == group.MISTAKE:
+                        raise UserError(each.explain())
+                    if each.code() == group.BROKEN_UP and len(ended) > each.started_after:  # by a run that failed
+                        groups[number] = Group(request, number, processes, gpus, len(ended))
+            _report(specs, folders, ended, bar)
+        for each in groups:
+            if each.code() != 0:
+                raise UserError(each.explain())
+    finally:
+        group.stop(groups)
 
 
 @contextmanager
-def _workers(request: dict[str, Any], count: int, output: Path) -> Iterator[list[_Worker]]:
-    """`count` worker processes with the request sent; ended when the block is left, however it is left."""
-    workers: list[_Worker] = []
+def _termination_interrupts() -> Iterator[None]:
+    """TERM, which batch systems and `kill` send, does what Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        for number in range(count):
-            workers.append(_start(request, output / f"worker-{os.getpid()}-{number}.log"))
-        yield workers
+        yield
     finally:
-        for worker in workers:
-            worker.process.kill()
-            worker.process.wait()
-        for worker in workers:
-            if worker.process.returncode == 0:
-                worker.log.unlink(missing_ok=True)
-
-
-def _start(request: dict[str, Any], log: Path) -> _Worker:
-    with open(log, "w", encoding="utf-8") as handle:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
-            stdin=subprocess.PIPE,
-            stdout=handle,
-            stderr=handle,
-            text=True,
-            env=_environment(request["threads"]),
-        )
-    _send(process.stdin, json.dumps(request) + "\n")
-    return _Worker(process, log)
-
-
-def _send(pipe: IO[str] | None, line: str) -> None:
-    """Hand the request over; the pipe stays open, since its closing ends the worker."""
-    assert pipe is not None
-    # A worker that is dead already is noticed, and its log read, by the loop that waits for it.
-    with suppress(BrokenPipeError):
-        pipe.write(line)
-        pipe.flush()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """This process's environment, with the harness importable from any folder, its threads divided and memory kept."""
-    root = str(Path(__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    return {**KEEP_MEMORY, **os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
+        signal.signal(signal.SIGTERM, before)
 
 
 def _bar(specs: Sequence[RunSpec]) -> tqdm[Any]:

@@ -49,6 +49,15 @@ class Lock:
             return self._create()
         return False
 
+    @property
+    def token(self) -> str:
+        """What marks the lock as ours."""
+        return self._token
+
+    def adopt(self, token: str) -> None:
+        """Let `check` pass while the lock with this token stands: held by process 0 of a run for all of them."""
+        self._token = token
+
     def is_held(self) -> bool:
         """Whether a process seems to hold the lock: on this machine a living one, elsewhere whoever wrote it."""
         holder = _read(self.path)
@@ -77,7 +86,9 @@ class Lock:
             write_text(draft, json.dumps(owner))  # on the disk before it is the lock: a lock is never empty
             os.link(draft, self.path)
         except FileExistsError:
-            return False
+            # An answer lost on a network makes the client link again, and fail although the first time did it.
+            if _token(_read(self.path)) != self._token:
+                return False
         finally:
             draft.unlink(missing_ok=True)
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)

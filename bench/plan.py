@@ -42,6 +42,8 @@ class Request:
     store_root: Path | None = None
     skip_corrupt: bool = False
     recipe: str = "auto"
+    processes: int = 1
+    """Of each run."""
 
 
 def plan(request: Request, device: torch.device) -> list[RunSpec]:
@@ -123,6 +125,7 @@ def _resolve(
         method=entry,
         protocol=_protocol(values, dataset, store, device),
         seed=request.seeds[0],
+        world_size=request.processes,
         recipe=recipes.label(recipe, arm, given, name, request.preset),
     )
     if spec.protocol.augment.local_views and not cls.multi_crop:
@@ -130,8 +133,17 @@ def _resolve(
             f"{short} takes the two large views alone: leave augment.local_views out, or set it for a multi-crop "
             "method alone, e.g. swav.augment.local_views=4."
         )
+    _check_shares(spec)
     cls.check(context_of(spec, cls, training_images(store, spec.protocol.data.fraction)))
     return spec
+
+
+def _check_shares(spec: RunSpec) -> None:
+    """Objectives gather equal shares of a batch from all processes."""
+    processes, batch, parts = spec.world_size, spec.protocol.batch_size, spec.protocol.accumulate
+    if processes > 1 and (batch % (processes * parts) or batch < 2 * processes * parts):
+        by = f"{processes} processes" + f" times accumulate={parts}" * (parts > 1)
+        raise UserError(f"batch_size={batch} cannot be divided by {by} into equal shares of at least two images.")
 
 
 def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: torch.device) -> Protocol:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from bench import backbones, discover, optim
+from bench import backbones, discover, distributed, optim
 from bench.api import Context, Method
 from bench.augment import pipeline
 from bench.context import context_of
 from bench.data import Data, pretraining_rows
 from bench.errors import UserError
 from bench.hardware import peak_memory_mib
+from bench.interrupt import Interrupted
+from bench.pace import Pace
 from bench.seeds import derive
 from bench.spec import RunSpec
 
 
 @dataclass
 class Progress:
-    """Where a run stands: `step` optimiser steps are done; `rows` are metrics.csv; `sums` are the current epoch's."""
+    """Where a run stands: `step` optimiser steps are done; `rows` are metrics.csv; `sums` are the current epoch's, of
+    this process's images."""
 
     step: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -34,7 +39,11 @@ class Progress:
 
 
 class Trainer:
-    """A method, its optimiser and its data; `train` runs it to the end or to the first non-finite loss."""
+    """A method, its optimiser and its data; `train` runs it to the end or to the first non-finite loss.
+
+    With several processes all call the same functions; each takes its images of every batch, and their gradients are
+    averaged. A batch and its views are drawn whole everywhere, so that they are those of one process.
+    """
 
     def __init__(self, spec: RunSpec, data: Data, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
@@ -44,7 +53,10 @@ class Trainer:
         context = context_of(spec, method_class(spec), len(self.rows))
         self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
         method = build_method(spec, context)
+        if distributed.size() > 1 and device.type == "cuda":
+            method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
         self.method = method.to(device).to(memory_format=torch.channels_last)
+        self._parallel = _parallel(self.method) if distributed.size() > 1 and method.trains else None
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
@@ -57,16 +69,19 @@ class Trainer:
         checkpoint: Callable[[], None],
         checkpoint_seconds: float,
     ) -> Progress:
-        """Run from where `progress` stands. `probe` gives validation kNN accuracy at the epochs of the learning curve;
-        `on_epoch` is called after each epoch, `checkpoint` every `checkpoint_seconds`."""
-        progress = self.progress
-        since = saved = time.perf_counter()
+        """Run from where `progress` stands. `probe` gives validation kNN accuracy at the epochs of the learning curve,
+        in process 0; `on_epoch` is called after each epoch, `checkpoint` every `checkpoint_seconds`.
+
+        Raises Interrupted, after a `checkpoint`, when bench.interrupt was asked for it.
+        """
+        progress, pace = self.progress, Pace(checkpoint_seconds)
+        since = time.perf_counter()
         self.method.train()
         while progress.step < self.total_steps and progress.first_bad_step is None:
             self._step()
             ends_epoch = progress.step % self.steps_per_epoch == 0
-            due = time.perf_counter() - saved >= checkpoint_seconds
-            if not ends_epoch and not due:
+            due, stop = pace.after_step()
+            if not (ends_epoch or due or stop):
                 continue
             self._look_for_bad_step()  # waits for the device, so that the time below is the steps' own
             progress.seconds += time.perf_counter() - since
@@ -75,18 +90,20 @@ class Trainer:
                 if ends_epoch:
                     self._close_epoch(probe)
                     on_epoch()
-                if due:
+                if due or stop:
                     checkpoint()
-                    saved = time.perf_counter()
+                    pace.saved()
+                if stop:
+                    raise Interrupted
             since = time.perf_counter()
         return progress
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on."""
+        """Everything that the rest of the run depends on, in every process; all must call it."""
         return {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "progress": {**vars(self.progress), "sums": {k: v.clone() for k, v in self.progress.sums.items()}},
+            "progress": {**vars(self.progress), "sums": self._gathered_sums()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -94,7 +111,8 @@ class Trainer:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-        self.progress.sums = {key: value.to(self.device) for key, value in self.progress.sums.items()}
+        own = {name: values.flatten()[distributed.rank()] for name, values in self.progress.sums.items()}
+        self.progress.sums = {name: value.to(self.device) for name, value in own.items()}
 
     def views(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
         """Augmented views (B, 3, S, S) of the training pictures `rows` (B,), channels last; local ones are smaller."""
@@ -116,17 +134,20 @@ class Trainer:
         protocol, progress = self.spec.protocol, self.progress
         epoch, batch = divmod(progress.step, self.steps_per_epoch)
         # What a method draws itself (dropout, noise) must not depend on what this process ran before.
-        torch.manual_seed(derive(self.spec.axis_seed("views"), "method", progress.step))
+        process = [distributed.rank()] if distributed.rank() else []
+        torch.manual_seed(derive(self.spec.axis_seed("views"), "method", progress.step, *process))
         peak = optim.peak_lr(protocol.optimizer, protocol.batch_size)
         rate = optim.learning_rate(peak, progress.step, self.total_steps, protocol.optimizer.warmup_fraction)
         optim.set_learning_rate(self.optimizer, rate, peak)
         rows = self._epoch_order(epoch)[batch * protocol.batch_size : (batch + 1) * protocol.batch_size]
-        parts = rows.tensor_split(protocol.accumulate)
         parameters = self._draw(rows, epoch, batch)
-        offset = 0
-        for part in parts:
-            self._accumulate(part, [p[offset : offset + len(part)] for p in parameters], len(part) / len(rows))
-            offset += len(part)
+        parts = torch.arange(len(rows)).tensor_split(protocol.accumulate)
+        for number, part in enumerate(parts, start=1):
+            own = part.tensor_split(self.spec.world_size)[distributed.rank()]
+            samples = slice(int(own[0]), int(own[-1]) + 1)
+            last = number == len(parts)
+            with self._parallel.no_sync() if self._parallel and not last else nullcontext():
+                self._accumulate(rows[samples], [p[samples] for p in parameters], len(part) / len(rows))
         if self.method.trains:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
@@ -134,12 +155,12 @@ class Trainer:
         progress.step += 1
 
     def _accumulate(self, rows: Tensor, parameters: Sequence[pipeline.Parameters], share: float) -> None:
-        """Forward and backward of one part of the batch, which is `share` of it."""
+        """Forward and backward of this process's images of one part of the batch, which is `share` of it."""
         with torch.no_grad():
             views = self.views(rows, parameters)
         labels = self.data.train.labels[rows] if self.method.needs_labels else None
         with torch.set_grad_enabled(self.method.trains), self._autocast():
-            loss, terms = self.method(views, rows, labels)
+            loss, terms = (self._parallel or self.method)(views, rows, labels)
         if self.method.trains:
             (loss * share).backward()
         loss = loss.detach()
@@ -147,7 +168,7 @@ class Trainer:
         self._bad_step = torch.where(bad, self.progress.step, self._bad_step)
         for name, value in {"loss": loss, **terms}.items():
             summed = self.progress.sums.get(name, torch.zeros((), device=self.device))
-            self.progress.sums[name] = summed + share * value.detach()
+            self.progress.sums[name] = summed + share * value
 
     def _epoch_order(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
@@ -167,11 +188,17 @@ class Trainer:
         enabled = self.spec.protocol.precision == "bfloat16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
+    def _gathered_sums(self) -> dict[str, Tensor]:
+        """The epoch's sums so far, each (processes,) on the CPU."""
+        sums = self.progress.sums
+        gathered = distributed.gather(torch.stack(list(sums.values()))) if sums else torch.empty(0, 0)
+        return dict(zip(sums, gathered.T.contiguous().unbind(), strict=True))
+
     def _close_epoch(self, probe: Callable[[], float]) -> None:
-        """Turn the epoch's sums into a row of metrics."""
+        """Turn the epoch's sums into a row of metrics, the mean over processes."""
         progress = self.progress
         epoch = progress.step // self.steps_per_epoch
-        means = {name: (value / self.steps_per_epoch).item() for name, value in progress.sums.items()}
+        means = {name: (sums.mean() / self.steps_per_epoch).item() for name, sums in self._gathered_sums().items()}
         images = self.steps_per_epoch * self.spec.protocol.batch_size
         row = {
             "epoch": epoch,
@@ -180,7 +207,7 @@ class Trainer:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": images / progress.epoch_seconds,
             "memory_mib": peak_memory_mib(self.device),
-            "knn_validation": probe() if self._on_curve(epoch) else None,
+            "knn_validation": probe() if self._on_curve(epoch) and distributed.leads() else None,
             **means,
         }
         progress.rows.append(row)
@@ -193,13 +220,25 @@ class Trainer:
         return points * epoch // epochs > points * (epoch - 1) // epochs
 
     def _look_for_bad_step(self) -> None:
-        """Wait for the device and note the first step whose loss is not finite, or cannot be by the state it meets."""
+        """Wait for the device and note the first step whose loss is not finite, or cannot be by the state it meets, in
+        any process."""
         step = int(self._bad_step.item())
         statistics = [value for value in self.method.encoder.buffers() if value.is_floating_point()]
         state = [*self.method.parameters(), *statistics]
         if step < 0 and not torch.stack(torch._foreach_norm(state)).isfinite().all():
             step = self.progress.step
-        self.progress.first_bad_step = None if step < 0 else step
+        bad = [value for value in distributed.gather(torch.tensor(step)).tolist() if value >= 0]
+        self.progress.first_bad_step = min(bad, default=None)
+
+
+def _parallel(method: Method) -> DistributedDataParallel:
+    """`method` with its gradients averaged over processes during backward.
+
+    Buffers are not sent around: what objectives keep is the same everywhere already, and batch statistics are
+    synchronised on GPUs and local on CPUs. Without `find_unused_parameters` the gradients would change places between
+    the first step and the next ones, and with them the rounding of their sums, after every resumption again.
+    """
+    return DistributedDataParallel(method, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def method_class(spec: RunSpec) -> type[Method]:

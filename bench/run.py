@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from bench import checkpoint
+from bench import checkpoint, distributed
 from bench.analysis import representation
 from bench.augment import pipeline
 from bench.data import Data
@@ -23,6 +23,7 @@ from bench.evaluate.knn import knn_predict
 from bench.evaluate.linear import accuracy
 from bench.evaluate.protocol import evaluate, labelled_features, part_features
 from bench.hardware import environment, reset_peak_memory
+from bench.interrupt import Interrupted
 from bench.lock import LockLost
 from bench.pretrain import Progress, Trainer
 from bench.seeds import derive
@@ -46,14 +47,18 @@ class Settings:
 def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
     """Carry a run out under its folder's lock, which the caller holds; returns the status it ended with.
 
-    A failure of the run itself is recorded with its traceback (`failed`, error.log); an OSError of the disk and
-    LockLost reach the caller.
+    With several processes all call this; process 0 evaluates and writes. A failure of the run itself is recorded with
+    its traceback (`failed`, error.log) by the process in which it happened. What says nothing about the run reaches the
+    caller and leaves it unfinished: an OSError of the disk, LockLost, Interrupted, and BrokenUp where another process
+    is gone.
     """
     try:
         return _execute(spec, data, folder, settings)
-    except (OSError, LockLost):
+    except (OSError, LockLost, Interrupted):
         raise
     except Exception as error:
+        if distributed.is_lost_peer(error):
+            raise distributed.BrokenUp(str(error).partition("\n")[0]) from error
         folder.write_binary(folder.path / "error.log", lambda path: path.write_text(traceback.format_exc()))
         folder.write_result({"status": "failed", "reason": _explain(error, spec), "id": spec.id})
         return "failed"
@@ -61,29 +66,40 @@ def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) ->
 
 def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
     started = time.perf_counter()
+    leads = distributed.leads()
     reset_peak_memory(settings.device)
-    folder.write_config(spec.canonical())
-    folder.write_environment(environment(settings.device, settings.threads))
+    if leads:
+        folder.write_config(spec.canonical())
+        folder.write_environment(environment(settings.device, settings.threads))
     trainer = Trainer(spec, data, settings.device)
-    state = checkpoint.load(folder)
-    earlier = 0.0
+    state, problems = distributed.share(checkpoint.load(folder) if leads else (None, []))
+    earlier, incidents = 0.0, []
     if state is not None:
         trainer.restore(state["trainer"])
-        earlier = state["seconds"]
-    folder.write_metrics(trainer.progress.rows)  # cut back to the checkpoint
+        earlier, incidents = state["seconds"], state["incidents"]
+    incidents += [f"{problem}, the run went on from step {trainer.progress.step}" for problem in problems]
 
     def elapsed() -> float:
         return earlier + time.perf_counter() - started
 
-    def save_checkpoint() -> None:
-        checkpoint.save(folder, {"trainer": trainer.state(), "seconds": elapsed()})
+    def write_metrics() -> None:
+        if leads:
+            folder.write_metrics(trainer.progress.rows)
 
+    def save_checkpoint() -> None:
+        state = {"trainer": trainer.state(), "seconds": elapsed(), "incidents": incidents}
+        if leads:
+            checkpoint.save(folder, state)
+
+    write_metrics()  # cut back to the checkpoint
     progress = trainer.train(
         probe=lambda: _validation_knn(spec, data, trainer),
-        on_epoch=lambda: folder.write_metrics(trainer.progress.rows),
+        on_epoch=write_metrics,
         checkpoint=save_checkpoint,
         checkpoint_seconds=settings.checkpoint_seconds,
     )
+    if not leads:
+        return "completed" if progress.first_bad_step is None else "diverged"
     if progress.first_bad_step is not None:
         outcome = _diverged(progress, trainer)
     else:
@@ -91,8 +107,9 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         encoder = serialise(_portable(trainer.method.encoder.state_dict()))
         folder.write_binary(folder.encoder, lambda path: path.write_bytes(encoder))
     resolved = trainer.method.resolved()
-    folder.write_result({**outcome, "id": spec.id, "resolved": resolved, "cost": _cost(trainer, elapsed())})
-    folder.checkpoint.unlink(missing_ok=True)
+    cost = _cost(trainer, elapsed())
+    folder.write_result({**outcome, "id": spec.id, "resolved": resolved, "cost": cost, "incidents": incidents})
+    checkpoint.remove(folder)
     return str(outcome["status"])
 
 

@@ -1,7 +1,7 @@
 """The run folder, the only thing that passes between stages: `<output>/<run id>/`.
 
-The files of FILES (the checkpoint while unfinished, error.log after a failure), and result.json, written last and
-whole: its presence means done.
+The files of FILES (checkpoints while unfinished, error.log after a failure), and result.json, written last and whole:
+its presence means done.
 Never imports torch.
 """
 
@@ -27,7 +27,9 @@ FILES = (
     "environment.json",
     "metrics.csv",
     "checkpoint.pt",
+    "checkpoint.previous.pt",
     "checkpoint.damaged",
+    "checkpoint.previous.damaged",
     "encoder.safetensors",
     "predictions.npz",
     "error.log",
@@ -45,6 +47,10 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        return self.path / "checkpoint.previous.pt"
 
     @property
     def encoder(self) -> Path:

@@ -1,25 +1,30 @@
 """One process that works through a plan: `python -m bench.worker`, started by bench/local.py.
 
 It reads one line of JSON (runs in canonical form and how to carry them out) and shares the plan with every other
-worker through the locks of the run folders. It ends when its standard input closes, so that no worker outlives the
-command that started it.
+worker through the locks of the run folders. Of runs in N processes, N workers work through the plan together and
+process 0 speaks for them. A worker that is sent TERM or INT, or whose standard input closes because the command that
+started it is gone, writes a checkpoint at its next step and ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench import distributed, interrupt
 from bench.data import Data, load
 from bench.datasets._store import Store, open_store
 from bench.errors import UserError
+from bench.group import BROKEN_UP, GRACE_SECONDS, MISTAKE, STOPPED
 from bench.hardware import prepare_process
 from bench.lock import LockLost
 from bench.plan import open_dataset
@@ -31,26 +36,50 @@ POLL_SECONDS = 0.5
 
 
 def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: interrupt.request())
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work_through(request)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
-        return 2
+        return MISTAKE
+    except distributed.BrokenUp as error:
+        print(error, file=sys.stderr, flush=True)
+        return BROKEN_UP
+    except interrupt.Interrupted:
+        return STOPPED
     return 0
 
 
 def work_through(request: dict[str, Any]) -> None:
     """Carry out every run of the request that nobody else carries out, and wait for those that somebody does.
 
-    Raises UserError for what the user must mend before any run can go on (a full disk, missing data).
+    Joins the processes that the environment describes (bench/distributed.py) and leaves them at the end.
+
+    Raises UserError for what the user must mend before any run can go on (a full disk, missing data),
+    bench.interrupt.Interrupted when asked to stop before all runs have ended, and, only with several processes,
+    bench.distributed.BrokenUp when a run failed or a process was lost.
     """
-    output, device = Path(request["output"]), torch.device(request["device"])
+    device = distributed.from_environment(torch.device(request["device"]))
+    try:
+        _work_through(request, device)
+    except RuntimeError as error:
+        if distributed.is_lost_peer(error):
+            raise distributed.BrokenUp(str(error).partition("\n")[0]) from error
+        raise
+    finally:
+        distributed.leave()
+
+
+def _work_through(request: dict[str, Any], device: torch.device) -> None:
+    output = Path(request["output"])
     settings = Settings(output, device, request["threads"], request["checkpoint_seconds"])
     prepare_process(device, settings.threads)
     datasets = _Datasets(Path(request["data_root"]), request["store_root"], device)
     specs = [RunSpec.from_canonical(values) for values in request["runs"]]
+    _check_processes(specs)
     folders = {spec.id: RunFolder(output, spec.id) for spec in specs}
     waiting = specs
     while waiting:
@@ -58,21 +87,51 @@ def work_through(request: dict[str, Any]) -> None:
         for spec in waiting:
             folder = folders[spec.id]
             with disk_errors(output):
-                if folder.result() is not None:
-                    continue
-                if not folder.lock.acquire():
+                claim, token = distributed.share(_claim(folder) if distributed.leads() else ("", ""))
+                if claim == "stop":
+                    raise interrupt.Interrupted
+                if claim == "busy" or (claim == "ours" and not _carry_out(spec, datasets, folder, token, settings)):
                     busy.append(spec)
-                    continue
-                try:
-                    if folder.result() is None:
-                        execute(spec, datasets.load(spec), folder, settings)
-                except LockLost:
-                    busy.append(spec)
-                finally:
-                    folder.lock.release()
         waiting = busy
         if busy:
             time.sleep(POLL_SECONDS)
+
+
+def _check_processes(specs: Sequence[RunSpec]) -> None:
+    for spec in specs:
+        if spec.world_size != distributed.size():
+            raise UserError(f"{spec.id} is a run in {spec.world_size} processes, and here are {distributed.size()}.")
+
+
+def _claim(folder: RunFolder) -> tuple[str, str]:
+    """What about a run: it is `done`, somebody is `busy` with it, we are to `stop`, or it is `ours` by this token."""
+    if folder.result() is not None:
+        return "done", ""
+    if interrupt.requested():
+        return "stop", ""
+    if not folder.lock.acquire():
+        return "busy", ""
+    if folder.result() is not None:
+        folder.lock.release()
+        return "done", ""
+    return "ours", folder.lock.token
+
+
+def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str, settings: Settings) -> bool:
+    """Carry out a run that process 0 has locked; False when the lock was lost to somebody else."""
+    folder.lock.adopt(token)
+    try:
+        status = execute(spec, datasets.load(spec), folder, settings)
+    except LockLost as error:
+        if distributed.size() > 1:
+            raise distributed.BrokenUp(str(error)) from error
+        return False
+    finally:
+        if distributed.leads():
+            folder.lock.release()
+    if status == "failed" and distributed.size() > 1:
+        raise distributed.BrokenUp(f"{spec.id} failed in process {distributed.rank()}")  # others wait in mid-step
+    return True
 
 
 class _Datasets:
@@ -99,8 +158,11 @@ class _Datasets:
 
 def _end_with_parent() -> None:
     """Wait until the parent's end of the pipe closes, which also happens when it is killed."""
-    sys.stdin.read()
-    os._exit(1)
+    while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin.read, whose lock would be in the way of our own end
+        pass
+    interrupt.request()
+    time.sleep(GRACE_SECONDS)
+    os._exit(STOPPED)
 
 
 if __name__ == "__main__":
