@@ -56,7 +56,10 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", metavar="N", help="images per step")
     add_data_options(parser)
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or one on a GPU"
+        "--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or per GPU"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="of each run, which share its batches; default 1"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument(
@@ -101,28 +104,37 @@ def request_of(arguments: argparse.Namespace, device: torch.device, seeds: Seque
         store_root=arguments.store_root,
         skip_corrupt=arguments.skip_corrupt,
         recipe=recipe,
+        processes=_at_least_one("--processes", arguments.processes),
     )
 
 
 def execution_of(arguments: argparse.Namespace, device: torch.device, runs: int) -> Execution:
     """How `runs` runs are carried out on this machine. Raises UserError for a number out of its range."""
+    from bench.group import gpus
     from bench.hardware import cores
     from bench.local import Execution
 
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs {arguments.jobs}: at least one run must go on at a time.")
+    if arguments.jobs is not None:
+        _at_least_one("--jobs", arguments.jobs)
     if not 0 <= arguments.checkpoint_seconds < float("inf"):
         raise UserError("--checkpoint-seconds must be a number that is not negative.")
-    jobs = arguments.jobs or (1 if device.type == "cuda" else min(cores(), runs))
+    places = cores() if device.type == "cpu" else len(gpus(str(device)))
+    jobs = arguments.jobs or max(1, min(runs, places // arguments.processes))
     return Execution(
         output=arguments.output,
         data_root=arguments.data_root,
         store_root=arguments.store_root,
         device=str(device),
         jobs=jobs,
-        threads=max(1, cores() // jobs),
+        threads=max(1, cores() // (jobs * arguments.processes)),
         checkpoint_seconds=arguments.checkpoint_seconds,
     )
+
+
+def _at_least_one(option: str, number: int) -> int:
+    if number < 1:
+        raise UserError(f"{option} {number}: give 1 or more.")
+    return number
 
 
 def comma_separated(option: str, text: str) -> list[str]:
