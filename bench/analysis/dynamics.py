@@ -1,0 +1,134 @@
+"""Dynamics of objectives: how each pulls at a pair by its correlation, on which pairs its gradient goes, and where it
+takes points on a circle. No images and no training; loss terms over training come from runs, if there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from bench.analysis import toy
+from bench.analysis.pairs import attraction, closed_form, objective_of
+from bench.seeds import derive
+from bench.store import disk_errors
+
+OBJECTIVES = (
+    "smi",
+    "smi:form=maxmin",
+    "smi:form=fisher",
+    "smi:transform=identity",
+    "smi:level=feature",
+    "spectral",
+    "simclr",
+    "barlow",
+    "vicreg",
+)
+ON_THE_CIRCLE = (
+    "smi:centre=none:w=1",
+    "smi:centre=none:form=maxmin:w=1",
+    "smi:centre=none:form=fisher:w=1",
+    "smi:centre=none:transform=identity:w=1",
+    "spectral",
+    "simclr",
+    "barlow",
+    "vicreg",
+)
+"""In two dimensions Pearson's correlation is always 1 or -1: SMI on the cosine instead. Six images cannot all be
+uncorrelated there, so that a large weight `w` would drown the alignment."""
+COSINES = tuple(index / 20 for index in range(-19, 20))
+BATCH, WIDTH, DRAWS = 64, 256, 2
+CLASSES, SAME_CLASS = 16, 0.5
+"""Of the batch on which gradient shares are taken: that many classes, embeddings of one class at this mean cosine."""
+TOP = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+"""Shares of the strongest pairs."""
+
+
+def analyse(
+    run_folders: Sequence[Path],
+    destination: Path,
+    *,
+    reference: str | None = None,
+    seed: int = 0,
+    objectives: Sequence[str] = OBJECTIVES,
+    on_the_circle: Sequence[str] = ON_THE_CIRCLE,
+) -> Path:
+    """Gradients, shares and toy problems of these objectives; returns <destination>/section.md.
+
+    Beside it: gradients.csv (objective, pair, cosine, attraction, closed_form), shares.csv (objective, top, share),
+    toy.csv (objective, step, image, view, angle) and figures. `run_folders`, which may be none, add the diagonal and
+    off-diagonal terms that their metrics.csv recorded; `reference` is the method these tables compare with. Everything
+    is in float64 on the CPU and follows from `seed`. Raises UserError for an unknown objective.
+    """
+    from bench.reports.analysis import write_csv
+    from bench.reports.figure_dynamics import write_section
+
+    gradients, shares, paths = [], [], []
+    cosines = structured_cosines(seed)
+    for name in tqdm(objectives, desc="gradients", unit="objective", disable=None, delay=2):
+        curves = gradient_curves(name, seed)
+        gradients += curves
+        negative = [float(row["attraction"]) for row in curves if row["pair"] == "negative"]
+        shares += [{"objective": name, **row} for row in gradient_shares(negative, cosines)]
+    for name in tqdm(on_the_circle, desc="toy problems", unit="objective", disable=None, delay=2):
+        angles, losses = toy.trajectories(objective_of(name, toy.IMAGES, 2)[0], seed)
+        paths += [
+            {"objective": name, "step": step, "image": image, "view": view, "angle": angles[step, view, image].item()}
+            | {"loss": losses[step].item()}
+            for step in range(0, toy.STEPS + 1, 5)
+            for image in range(toy.IMAGES)
+            for view in range(2)
+        ]
+    with disk_errors(destination):
+        write_csv(gradients, destination / "gradients.csv")
+        write_csv(shares, destination / "shares.csv")
+        write_csv(paths, destination / "toy.csv")
+        return write_section(run_folders, destination, reference)
+
+
+def gradient_curves(name: str, seed: int) -> list[dict[str, float | str | None]]:
+    """Attraction of a positive and of a negative pair at COSINES, by autograd and, where there is one, closed form."""
+    objective, config = objective_of(name, BATCH, WIDTH)
+    rows: list[dict[str, float | str | None]] = []
+    for kind in ("positive", "negative"):
+        measured = attraction(objective, kind, COSINES, BATCH, WIDTH, DRAWS, seed)
+        exact = closed_form(name, config, kind, COSINES, BATCH)
+        for index, cosine in enumerate(COSINES):
+            row: dict[str, float | str | None] = {"objective": name, "pair": kind, "cosine": cosine}
+            row |= {"attraction": measured[index].item()}
+            rows.append(row | {"closed_form": None if exact is None else exact[index].item()})
+    return rows
+
+
+def gradient_shares(attractions: Sequence[float], cosines: Tensor) -> list[dict[str, float]]:
+    """Which share of the summed |attraction| the strongest pairs have: rows `top` (of pairs, by |cosine|) and `share`.
+
+    `attractions` are those at COSINES, between which they are taken as straight; `cosines` (M,) are the pairs'.
+    """
+    grid = torch.tensor(COSINES, dtype=torch.float64)
+    values = torch.tensor(attractions, dtype=torch.float64).abs()
+    clipped = cosines.clamp(grid[0], grid[-1])
+    right = torch.searchsorted(grid, clipped).clamp(1, len(grid) - 1)
+    part = (clipped - grid[right - 1]) / (grid[right] - grid[right - 1])
+    forces = values[right - 1] + part * (values[right] - values[right - 1])
+    ordered = forces[cosines.abs().argsort(descending=True, stable=True)].cumsum(0)
+    counts = [max(1, round(top * len(cosines))) for top in TOP]
+    return [
+        {"top": top, "share": (ordered[count - 1] / ordered[-1]).item()}
+        for top, count in zip(TOP, counts, strict=True)
+    ]
+
+
+def structured_cosines(seed: int, count: int = 256) -> Tensor:
+    """Cosines (count (count - 1),) of negative pairs in a batch of CLASSES classes, unit rows of mean zero in WIDTH.
+
+    An embedding is sqrt(SAME_CLASS) of its class' direction and the rest its own.
+    """
+    generator = torch.Generator().manual_seed(derive(seed, "classes"))
+    directions = torch.randn(CLASSES, WIDTH, generator=generator, dtype=torch.float64)
+    own = torch.randn(count, WIDTH, generator=generator, dtype=torch.float64)
+    z = SAME_CLASS**0.5 * directions[torch.arange(count) % CLASSES] + (1 - SAME_CLASS) ** 0.5 * own
+    z = torch.nn.functional.normalize(z - z.mean(1, keepdim=True), dim=1)
+    return (z @ z.T)[~torch.eye(count, dtype=torch.bool)]

@@ -1,0 +1,200 @@
+"""Geometry of encoders as a section of a report: table, balance, spectra, CKA between methods, and over training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bench.reports import analysis
+from bench.reports.analysis import PREFIX, Quantity, compared, loaded, long, read_csv
+from bench.reports.comparison import Comparison
+from bench.reports.load import curves
+from bench.reports.style import Drawing, canvas, legend_beside, rendered, styles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUANTITIES = {
+    "effective_rank": Quantity(
+        "effective rank", 1, "exp of the entropy of the singular values (RankMe, centred); more is more diverse."
+    ),
+    "alignment": Quantity("alignment", 3, "mean squared distance of two views' unit features, 0 to 4; less is closer."),
+    "uniformity": Quantity(
+        "uniformity", 2, "log mean exp(-2 d²) over pairs of unit features, -8 to 0; less is more evenly spread."
+    ),
+    "redundancy": Quantity(
+        "redundancy",
+        4,
+        "mean squared correlation of different features over two views, 0 to 1; independent features of N images give "
+        "about 1/N.",
+    ),
+    "class_separation": Quantity(
+        "class separation",
+        3,
+        "1 - cosine distance within classes over that of all classes; 1 where classes are points, about (K - 1)/N "
+        "for labels without meaning. It uses the labels of the test images.",
+    ),
+}
+TRAINING = ("effective_rank", "alignment", "uniformity", "redundancy")
+"""What runs record at the epochs of their learning curve, as `geometry.<name>` in metrics.csv."""
+
+
+def write_section(run_folders: Sequence[Path], destination: Path, reference: str | None) -> Path:
+    """Draw what `bench.analysis.geometry` measured under `destination`; returns the path of section.md."""
+    runs = loaded(run_folders)
+    measures, spectrum, pairs = (read_csv(destination / f"{name}.csv") for name in ("measures", "spectrum", "cka"))
+    epochs, problems = curves(runs)
+    tables, drawings = [], []
+    for comparison in compared(runs, measures, reference):
+        images = int(comparison.runs[f"{PREFIX}images"].max())
+        caption = f"Geometry of the encoder's output on {images} test images of {comparison.title}."
+        tables.append(analysis.table(comparison, QUANTITIES, caption, problems))
+        drawings += _drawings(comparison, spectrum, pairs, epochs, images)
+    return analysis.write(destination, "Geometry", tables, drawings)
+
+
+def _drawings(
+    comparison: Comparison, spectrum: pd.DataFrame, pairs: pd.DataFrame, epochs: pd.DataFrame, images: int
+) -> list[Drawing]:
+    where, name = comparison.title, comparison.name
+    figures = {
+        "balance": (
+            "Alignment and redundancy",
+            "Each run (small), and the mean over seeds (large). Down and left: views of an image agree and features "
+            f"say different things. The dotted line is what independent features give by chance, 1/{images}.",
+            balance(comparison, images),
+        ),
+        "spectrum": (
+            "Spectra",
+            "Singular values of centred features as shares of their sum, in falling order: mean over seeds and the "
+            "band from lowest to highest seed. A flatter line uses more directions.",
+            spectra(comparison, spectrum),
+        ),
+        "cka": (
+            "CKA between methods",
+            "Debiased linear CKA between encoders of different seeds, averaged: 1 is the same representation up to "
+            "rotation and scale. The diagonal says how alike two seeds of one method are.",
+            similarity(comparison, pairs),
+        ),
+        "training": (
+            "Geometry over training",
+            "On training images and their two views, at the epochs of the learning curve: mean, and the band from "
+            "lowest to highest seed.",
+            training(comparison, epochs),
+        ),
+    }
+    return [
+        rendered(figure, f"geometry-{key}-{name}", f"{title} on {where}", f"{title} on {where}. {caption}")
+        for key, (title, caption, figure) in figures.items()
+        if figure is not None
+    ]
+
+
+def balance(comparison: Comparison, images: int) -> Figure | None:
+    """Alignment against redundancy, both of two views. None where no run has both."""
+    rows = [row for row in comparison.rows if row.values(f"{PREFIX}redundancy")]
+    if not rows:
+        return None
+    figure, (axes,) = canvas(1, width=6.8, height=3.8)
+    looks = styles(comparison.rows)
+    for row in rows:
+        x, y = row.values(f"{PREFIX}alignment"), row.values(f"{PREFIX}redundancy")
+        look = looks[row.label]
+        axes.plot(x, y, look.marker, mfc="none", mec=look.color, ms=4, mew=0.8)
+        axes.plot([np.mean(x)], [np.mean(y)], look.marker, color=look.color, ms=8, label=row.label, ls="none")
+    axes.axhline(1 / images, color="#666666", lw=1, ls=":")
+    axes.set_yscale("log")
+    axes.set(xlabel="alignment: squared distance of two views", ylabel="redundancy: squared correlation\nof features")
+    axes.grid(lw=0.4)
+    legend_beside(axes)
+    return figure
+
+
+def spectra(comparison: Comparison, spectrum: pd.DataFrame) -> Figure | None:
+    """Mean share over seeds by index; where a seed has fewer directions, the mean is of those that have it."""
+    data = long(spectrum, comparison) if len(spectrum) else spectrum
+    if data.empty:
+        return None
+    figure, (axes,) = canvas(1, width=6.8, height=3.6)
+    looks = styles(comparison.rows)
+    for row in comparison.rows:
+        own = data[data["label"] == row.label].groupby("index")["share"].agg(["mean", "min", "max"])
+        if own.empty:
+            continue
+        look = looks[row.label]
+        axes.plot(own.index, own["mean"], color=look.color, ls=look.line, lw=1.5, label=row.label)
+        axes.fill_between(own.index, own["min"], own["max"], color=look.color, alpha=0.15, lw=0)
+    axes.set_yscale("log")
+    axes.set(xlabel="singular value, by size", ylabel="share of the sum")
+    axes.grid(lw=0.4)
+    legend_beside(axes)
+    return figure
+
+
+def similarity(comparison: Comparison, pairs: pd.DataFrame) -> Figure | None:
+    """CKA between rows; pairs of one seed, which share their initial weights, count only where there are no others."""
+    import seaborn
+
+    matrix = similarities(comparison, pairs)
+    if matrix.empty or matrix.isna().all(axis=None):
+        return None
+    size = len(matrix)
+    figure, (axes,) = canvas(1, width=3.6 + 0.55 * size, height=1.9 + 0.45 * size)
+    seaborn.heatmap(
+        matrix,
+        annot=size <= 14,
+        fmt=".2f",
+        vmin=0,
+        vmax=1,
+        cmap="viridis",
+        cbar_kws={"label": "CKA"},
+        linewidths=0.5,
+        annot_kws={"fontsize": 8},
+        ax=axes,
+    )
+    axes.set_xticklabels([fill(label, 24) for label in matrix.columns], rotation=40, ha="right")
+    axes.set_yticklabels([fill(label, 24) for label in matrix.index], rotation=0)
+    axes.set(xlabel="", ylabel="")
+    return figure
+
+
+def similarities(comparison: Comparison, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Mean CKA by label and label; NaN where no two runs compare."""
+    runs = pd.concat([row.completed[["id", "seed"]].assign(label=row.label) for row in comparison.rows])
+    if pairs.empty:
+        return pd.DataFrame()
+    both = pd.concat([pairs, pairs.rename(columns={"id_a": "id_b", "id_b": "id_a"})])
+    for side in ("a", "b"):
+        both = both.merge(runs.add_suffix(f"_{side}"), on=f"id_{side}")
+    different = both[both["seed_a"] != both["seed_b"]]
+    shown = different if len(different) else both
+    order = [row.label for row in comparison.rows if row.label in set(both["label_a"])]
+    return shown.pivot_table(index="label_a", columns="label_b", values="cka").reindex(index=order, columns=order)
+
+
+def training(comparison: Comparison, epochs: pd.DataFrame) -> Figure | None:
+    """A panel per measure over epochs. None where no run recorded any."""
+    from matplotlib.ticker import MaxNLocator
+
+    recorded = [name for name in TRAINING if f"geometry.{name}" in epochs]
+    if not recorded:
+        return None
+    data = long(epochs, comparison).dropna(subset=[f"geometry.{name}" for name in recorded])
+    figure, panels = canvas(len(recorded), width=8.4, height=2.3 * -(-len(recorded) // 2), columns=2)
+    looks = styles(comparison.rows)
+    for axes, name in zip(panels, recorded, strict=True):
+        for row in comparison.rows:
+            own = data[data["label"] == row.label].groupby("epoch")[f"geometry.{name}"].agg(["mean", "min", "max"])
+            look = looks[row.label]
+            axes.plot(own.index, own["mean"], color=look.color, ls=look.line, marker=look.marker, ms=4, label=row.label)
+            axes.fill_between(own.index, own["min"], own["max"], color=look.color, alpha=0.15, lw=0)
+        axes.set(xlabel="epoch", ylabel=QUANTITIES[name].heading)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.grid(lw=0.4)
+    legend_beside(panels[min(1, len(panels) - 1)])
+    return figure
