@@ -117,6 +117,7 @@ def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     if arguments.jobs is not None:
         raise UserError("--jobs is for --executor local; --concurrency limits the jobs of a cluster.")
     asked = profile.resolve(profile.read(arguments.profile or "gpu"), words)
+    asked, arguments.processes = _in_step(asked, arguments.processes)
     device = torch.device(_cluster_device(arguments.device, asked))
     request = _request(arguments, device)
     specs = plan(request, device)
@@ -155,6 +156,17 @@ def _refuse_slurm_options(arguments: argparse.Namespace, words: Sequence[str]) -
     if given or words:
         what = f"--{given[0]}" if given else words[0]
         raise UserError(f"{what} is for jobs of a cluster: add --executor slurm, or leave it out.")
+
+
+def _in_step(asked: Profile, processes: int) -> tuple[Profile, int]:
+    """A run has one process per GPU: where one of the numbers was left at 1, the other says what is meant."""
+    import dataclasses
+
+    if asked.gpus > 1 and processes == 1:
+        processes = asked.gpus
+    if asked.gpus == 1:
+        asked = dataclasses.replace(asked, gpus=processes)
+    return asked, processes
 
 
 def _cluster_device(wanted: str, asked: Profile) -> str:
