@@ -38,12 +38,15 @@ POLL_SECONDS = 0.2
 def carry_out(text: str) -> None:
     """Carry out the runs of one job; `text` is what bench.slurm.submit wrote. Returns in processes but the first too.
 
-    Exits with 2 after one line where the user must mend something, with 1 where the job may not be queued again.
+    Exits with 2 after one line where the user must mend something; with 1 where the job may not be queued again, or
+    where the processes of a run lost each other.
     """
     task = json.loads(text)
     notice = _Notice(task)
     notice.listen()  # before torch is imported, which takes seconds
     _say_what_this_is(task)
+    from bench.distributed import BrokenUp
+
     try:
         _work(task)
     except interrupt.Interrupted:
@@ -52,6 +55,9 @@ def carry_out(text: str) -> None:
     except UserError as error:
         print(error, flush=True)
         sys.exit(2)
+    except BrokenUp as error:
+        print(error, flush=True)
+        sys.exit(1)
     for run in task["runs"]:
         result = RunFolder(Path(task["request"]["output"]), run).result()
         print(f"{run}  {'unfinished' if result is None else in_words(result)}", flush=True)
@@ -92,7 +98,7 @@ def _work(task: Mapping[str, Any]) -> None:
     if task["processes"] > 1:
         from submitit.helpers import TorchDistributedEnvironment
 
-        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     work_through({**task["request"], "runs": [spec.canonical() for spec in specs]})
 
 

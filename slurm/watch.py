@@ -36,17 +36,17 @@ class Watcher:
             self._asked = time.monotonic()
         return merge(self._files.look(), self.submissions, self.jobs if self.answers else None)
 
-    def report_job(self) -> Job | None:
-        """The living job that is to write the report, if there is one."""
-        names = [submission.report_job for submission in self.submissions if submission.report_job is not None]
-        return next((self.jobs[name] for name in names if name in self.jobs and self.jobs[name].live), None)
+    def report_pending(self) -> bool:
+        """Whether a job that is to write the report of the newest submission lives. Asks the scheduler."""
+        name = self.submissions[-1].report_job if self.submissions else None
+        job = None if name is None else (self._queue.look({name}) or {}).get(name)
+        return job is not None and job.live
 
     def _ask(self) -> None:
         self.submissions = records.read(self.output)
         ended = {standing.run_id for standing in self._files.look() if standing.ended}
         newest = records.newest_jobs(self.submissions)
         wanted = {name for run, (name, _) in newest.items() if run not in ended}
-        wanted |= {submission.report_job for submission in self.submissions[-1:] if submission.report_job}
         if wanted:
             jobs = self._queue.look(wanted)
             self.answers, self.jobs = jobs is not None, jobs or {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,19 +35,19 @@ def announce(outcome: Outcome, output: Path) -> None:
     print(f"  python -m bench resubmit --failed{there}", flush=True)
 
 
-def wait(arguments: argparse.Namespace, runs: list[str]) -> int:
+def wait(output: Path, runs: Sequence[str]) -> int:
     """Show the runs until they have ended, then the report's tables; 1 where one failed or did not finish."""
     import time
 
     from bench.commands.status import REFRESH_SECONDS, follow
     from bench.slurm.watch import Watcher
 
-    watcher = Watcher(arguments.output)
+    print()
+    watcher = Watcher(output)
     standings = follow(watcher, set(runs))
-    while watcher.report_job() is not None:
+    while watcher.report_pending():
         time.sleep(REFRESH_SECONDS)
-        watcher.look()
-    report = arguments.output / "report" / "report.md"
+    report = output / "report" / "report.md"
     print(f"\n{report.read_text(encoding='utf-8')}" if report.exists() else "\nThere is no report: no run completed.")
     return 1 if any(standing.state in ("failed", "unfinished", "damaged") for standing in standings) else 0
 
