@@ -12,7 +12,22 @@ from typing import Any, NoReturn
 from bench import __version__
 from bench.errors import UserError, suggest
 
-COMMANDS = ("run", "tune", "list", "prepare", "report", "status", "verify", "export", "cost", "evaluate", "doctor")
+COMMANDS = (
+    "run",
+    "tune",
+    "list",
+    "prepare",
+    "report",
+    "status",
+    "cancel",
+    "logs",
+    "resubmit",
+    "verify",
+    "export",
+    "cost",
+    "evaluate",
+    "doctor",
+)
 DESCRIPTION = "A benchmark suite in which claims about self-supervised learning get settled."
 EXAMPLES = """examples:
   python -m bench run --methods smi,barlow,random --dataset digits
@@ -62,7 +77,7 @@ def _dispatch(words: list[str]) -> int:
         parser.print_help()
         return 0
     arguments.words = _settings(rest, commands.choices[arguments.command])
-    if arguments.words and arguments.command not in ("run", "tune", "cost"):
+    if arguments.words and arguments.command not in ("run", "tune", "cost", "resubmit"):
         raise UserError(f"'{arguments.words[0]}': settings belong to `run`, `tune` and `cost`.")
     code: int = modules[arguments.command].main(arguments)
     return code

@@ -137,7 +137,7 @@ def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         print("Each asks for " + ", ".join(f"{key} {value}" for key, value in given.items()))
         return 0
     announce(submit.submit(specs, manner, asked, arguments.fresh), arguments.output)
-    return wait(arguments, [spec.id for spec in specs]) if arguments.wait else 0
+    return wait(arguments.output, [spec.id for spec in specs]) if arguments.wait else 0
 
 
 def _request(arguments: argparse.Namespace, device: torch.device) -> Request:
