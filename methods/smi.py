@@ -52,11 +52,11 @@ class Config:
             raise UserError("centre has no effect at level=feature, where features are standardised; leave it out.")
         if self.w is None:
             object.__setattr__(self, "w", 3.0 if self.form == "maxmin" else 10.0)
-        if self.centre is None:
+        if self.centre is None and self.level == "sample":
             object.__setattr__(self, "centre", "batch" if self.form == "fisher" else "feature")
 
 
-def correlations(za: Tensor, zb: Tensor, level: str, centre: str) -> Tensor:
+def correlations(za: Tensor, zb: Tensor, level: str, centre: str | None) -> Tensor:
     """Pairwise correlations: R (B, B) between samples, or C (D, D) between features of standardised embeddings."""
     za, zb = at_least_float32(za), at_least_float32(zb)
     if level == "feature":
@@ -76,7 +76,6 @@ def objective(za: Tensor, zb: Tensor, config: Config) -> tuple[Tensor, Terms]:
     maxmin: -mean M_ii + w mean M_ij
     fisher: -mean atanh((1 - epsilon) rho_ii) + w mean M_ij;  atanh(rho) = f(rho) + log(1 + rho) knows the sign
     """
-    assert config.centre is not None
     assert config.w is not None
     rho = correlations(za, zb, config.level, config.centre)
     information = gaussian_mutual_information(rho, config.epsilon)
@@ -117,7 +116,7 @@ class SMI(JointEmbedding):
         return objective(za, zb, self.config)
 
 
-def _unit_rows(z: Tensor, centre: str) -> Tensor:
+def _unit_rows(z: Tensor, centre: str | None) -> Tensor:
     if centre == "feature":
         z = z - z.mean(1, keepdim=True)
     elif centre == "batch":

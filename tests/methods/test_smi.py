@@ -1,5 +1,7 @@
 """SMI against a float64 NumPy transcription of METHODS' forms, its identities and its documented traps."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -156,3 +158,10 @@ def test_defaults_follow_the_form():
 def test_the_linear_ablation_exists_for_match_only():
     with pytest.raises(UserError, match="form=match"):
         Config(form="maxmin", transform="identity")
+
+
+@pytest.mark.parametrize("form", ["match", "maxmin", "fisher"])
+@pytest.mark.parametrize("level", ["sample", "feature"])
+def test_a_configuration_survives_the_record_of_its_run(form, level):
+    config = Config(form=form, level=level)
+    assert Config(**dataclasses.asdict(config)) == config
