@@ -73,19 +73,19 @@ def load(store: Store, device: torch.device) -> Data:
     )
 
 
-def pretraining_rows(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Sorted row numbers of the training pictures, labels (N,), that pretraining sees: a `fraction` in (0, 1] of each.
+def stratified_rows(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Sorted row numbers of a `fraction` in (0, 1] of every class of labels (N,), at least one picture of it.
 
-    Of each class, that is, at least one picture of it, so that a small part is made up like the whole; unlabelled
-    pictures (-1) count as one class. At one seed a smaller fraction's pictures are among a larger one's.
+    So that a small part is made up like the whole. Unlabelled pictures (-1) count as one class. At one seed a smaller
+    fraction's pictures are among a larger one's.
     """
     generator = np.random.default_rng(seed)
     shuffled = (generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
     return np.sort(np.concatenate([members[: _share(len(members), fraction)] for members in shuffled]))
 
 
-def pretraining_count(labels: np.ndarray, fraction: float) -> int:
-    """How many rows `pretraining_rows` gives at any seed."""
+def stratified_count(labels: np.ndarray, fraction: float) -> int:
+    """How many rows `stratified_rows` gives at any seed."""
     return sum(_share(int(count), fraction) for count in np.unique(labels, return_counts=True)[1])
 
 

@@ -20,7 +20,7 @@ from bench.config.compose import compose_protocol, words_for
 from bench.config.recipes import Recipe
 from bench.config.schema import Budget, Pretraining, Protocol
 from bench.context import context_of
-from bench.data import cut_validation, native_image_size, pretraining_count
+from bench.data import cut_validation, native_image_size, stratified_count
 from bench.datasets._store import Store, prepare
 from bench.errors import UserError, suggest
 from bench.hardware import resolve_precision
@@ -181,7 +181,7 @@ def training_images(store: Store, fraction: float = 1.0) -> int:
     training, validation = cut_validation(labels)
     if len(validation) == 0 or not (labels[training] >= 0).any():
         raise UserError(f"{store.key} has no class with two labelled training images: none can be kept for validation.")
-    return pretraining_count(labels[training], fraction)
+    return stratified_count(labels[training], fraction)
 
 
 def _power_of_two_below(number: int) -> int:

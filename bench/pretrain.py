@@ -16,7 +16,7 @@ from bench import backbones, discover, distributed, optim
 from bench.api import Context, Method
 from bench.augment import pipeline
 from bench.context import context_of
-from bench.data import Data, pretraining_rows
+from bench.data import Data, stratified_rows
 from bench.errors import UserError
 from bench.hardware import peak_memory_mib
 from bench.interrupt import Interrupted
@@ -49,7 +49,7 @@ class Trainer:
         self.spec, self.data, self.device = spec, data, device
         protocol = spec.protocol
         labels, seed = data.train.labels.cpu().numpy(), derive(spec.axis_seed("order"), "subset")
-        self.rows = torch.from_numpy(pretraining_rows(labels, protocol.data.fraction, seed))
+        self.rows = torch.from_numpy(stratified_rows(labels, protocol.data.fraction, seed))
         context = context_of(spec, method_class(spec), len(self.rows))
         self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
         method = build_method(spec, context)

@@ -13,6 +13,7 @@ from bench.reports.comparison import Comparison
 from bench.reports.declared import OVERVIEW, Analysis
 from bench.reports.flags import environment_value
 from bench.reports.rows import Row, leaves
+from bench.reports.study import STUDY, Record
 from bench.reports.style import Drawing
 from bench.reports.tables import Cell, Column, Table
 
@@ -54,6 +55,9 @@ def content(
 ) -> Content:
     """`problems` are lines about files that could not be read; `drawings` are by the name of a dataset or OVERVIEW."""
     parts = []
+    if analysis.study:
+        own = [table for name, table in analysis.tables.items() if name.startswith(f"{STUDY}-")]
+        parts.append(Part(analysis.study.title, own, drawings.get(STUDY, ()), settings=_declared(analysis.study)))
     if OVERVIEW in analysis.tables:
         parts.append(Part("All datasets", [analysis.tables[OVERVIEW]], drawings.get(OVERVIEW, ())))
     for comparison in analysis.comparisons:
@@ -76,6 +80,14 @@ def content(
         runs=runs,
         labels={folder: row.label for row in rows for folder in row.runs["folder"]},
     )
+
+
+def _declared(study: Record) -> list[str]:
+    """What was declared before the runs."""
+    lines = [study.question, f"arms: {text.listed(list(dict.fromkeys(cell.arm for cell in study.cells)))}"]
+    lines += [f"reference: {study.reference}"] if study.reference else []
+    lines += [f"seeds: {text.listed(list(map(str, study.seeds)))}", f"run by: {study.command}"]
+    return [*lines, *(f"analysis: analysis/{name}/section.md" for name in study.analyses)]
 
 
 def _failures(runs: pd.DataFrame, problems: Sequence[str], rows: Sequence[Row]) -> list[str]:

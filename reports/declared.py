@@ -17,6 +17,8 @@ from bench.reports.pairs import pairs_table
 from bench.reports.published import published_table
 from bench.reports.results import results_table
 from bench.reports.sentences import answer
+from bench.reports.study import Options, Record, Section, runs_of, section
+from bench.reports.study import comparisons as comparisons_of
 from bench.reports.tables import Table
 
 OVERVIEW = "datasets"
@@ -29,7 +31,8 @@ class Declared:
     """How runs are compared (bench.reports.comparison.compare) and which columns tables show.
 
     `columns` are names of bench.reports.measures, None for the default ones; `knn_target` (a fraction) is that of
-    the column `minutes_to_knn`; `all_pairs` adds Tukey's test of all pairs.
+    the column `minutes_to_knn`; `all_pairs` adds Tukey's test of all pairs. `study` makes it the report of a study,
+    with its runs alone.
     """
 
     reference: str | None = None
@@ -39,6 +42,7 @@ class Declared:
     columns: Sequence[str] | None = None
     knn_target: float | None = None
     all_pairs: bool = False
+    study: Record | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -53,13 +57,17 @@ def from_json(content: str) -> Declared:
         raise UserError(f"The record of what a report declared cannot be read ({error}).") from error
     if unknown:
         raise UserError(f"The record of what a report declared has the unknown entries {sorted(unknown)}.")
-    return Declared(**values)
+    try:
+        return Declared(**{**values, "study": Record.of(values["study"]) if values.get("study") else None})
+    except (TypeError, KeyError) as error:
+        raise UserError(f"The record of what a report declared is not that of a study ({error}).") from error
 
 
 @dataclass(frozen=True)
 class Analysis:
     """`tables` by the stem of their files: a dataset's own under its name, then `<name>-pairs`, `<name>-published`,
-    and OVERVIEW; `answers` are the sentences of all datasets; `unplaced` runs are in no comparison.
+    OVERVIEW, and those of a study, which begin with STUDY; `answers` are the sentences of all datasets, a study's own
+    first; `unplaced` runs are in no comparison.
     """
 
     comparisons: Sequence[Comparison]
@@ -67,6 +75,7 @@ class Analysis:
     tables: Mapping[str, Table]
     answers: Sequence[str]
     unplaced: pd.DataFrame
+    study: Record | None = None
 
 
 def table_files(analysis: Analysis) -> dict[str, str]:
@@ -85,9 +94,16 @@ def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Ana
     """
     runs = with_derived(runs, curves, declared.knn_target)
     options: dict[str, Any] = {"metric": declared.metric, "paired": declared.paired, "margin": declared.margin}
-    comparisons, unplaced = compare(runs, declared.reference, **options)
-    found = overview(comparisons)
-    tables: dict[str, Table | None] = {}
+    if declared.study:
+        runs = runs_of(runs, declared.study)
+        comparisons, unplaced = comparisons_of(runs, declared.study, options), runs.iloc[:0]
+        own = section(runs, declared.study, Options(declared.metric, declared.paired))
+    else:
+        comparisons, unplaced = compare(runs, declared.reference, **options)
+        own = Section({}, [])
+    # Variants of one dataset share its test images: they are no datasets of their own to average over.
+    found = overview(comparisons) if not declared.study or not declared.study.has_variants else None
+    tables: dict[str, Table | None] = {**own.tables}
     for comparison in comparisons:
         tables[comparison.name] = results_table(comparison, declared.columns)
         tables[f"{comparison.name}-pairs"] = pairs_table(comparison) if declared.all_pairs else None
@@ -97,6 +113,7 @@ def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Ana
         comparisons=comparisons,
         overview=found,
         tables={name: table for name, table in tables.items() if table},
-        answers=[sentence for comparison in comparisons for sentence in answer(comparison)],
+        answers=[*own.answers, *(sentence for comparison in comparisons for sentence in answer(comparison))],
         unplaced=unplaced,
+        study=declared.study,
     )

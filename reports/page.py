@@ -10,11 +10,12 @@ import pandas as pd
 
 from bench.errors import UserError, suggest
 from bench.files import write_atomically
-from bench.reports import figures, html, markdown, text
+from bench.reports import figure_study, figures, html, markdown, text
 from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, OVERVIEW, Analysis, Declared, analyse, table_files
 from bench.reports.load import curves, load
 from bench.reports.records import to_csv
+from bench.reports.study import STUDY, Options, runs_of
 from bench.reports.style import Drawing
 
 FORMATS = ("md", "html", "latex", "csv", "figures")
@@ -52,9 +53,13 @@ def write_report(
     """
     declared = declared or Declared()
     runs = selected(_loaded(outputs), selection)
+    if declared.study:
+        runs = runs_of(runs, declared.study)
+        if runs.empty:
+            raise UserError(f"There is no run of the study {declared.study.name} yet.")
     measured, problems = curves(runs)
     analysis = analyse(runs, measured, declared)
-    drawings = _drawings(analysis, measured) if {"html", "figures"} & set(selection.formats) else {}
+    drawings = _drawings(analysis, measured, declared) if {"html", "figures"} & set(selection.formats) else {}
     whole = content(runs, problems, analysis, drawings)
     files = _files(whole, analysis, drawings, destination, selection.formats)
     files[DECLARED] = declared.to_json()
@@ -112,8 +117,12 @@ def selected(runs: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     return runs[chosen].reset_index(drop=True)
 
 
-def _drawings(analysis: Analysis, measured: pd.DataFrame) -> dict[str, list[Drawing]]:
-    drawings = {comparison.name: figures.draw(comparison, measured) for comparison in analysis.comparisons}
+def _drawings(analysis: Analysis, measured: pd.DataFrame, declared: Declared) -> dict[str, list[Drawing]]:
+    drawings: dict[str, list[Drawing]] = {}
+    if analysis.study:
+        drawings[STUDY] = figure_study.draw(analysis, Options(declared.metric, declared.paired))
+    if not (analysis.study and analysis.study.has_variants):  # else the study's own figures show them side by side
+        drawings |= {comparison.name: figures.draw(comparison, measured) for comparison in analysis.comparisons}
     if analysis.overview:
         drawings[OVERVIEW] = figures.draw_overview(analysis.overview)
     return drawings

@@ -72,17 +72,30 @@ def summary(values: ArrayLike) -> Summary:
 
 def welch(a: ArrayLike, b: ArrayLike) -> Difference:
     """Welch's t test: variances may differ; degrees of freedom after Satterthwaite. ValueError as in `summary`."""
-    a, b = checked(a), checked(b)
-    (mean_a, variance_a), (mean_b, variance_b) = mean_and_variance(a), mean_and_variance(b)
-    difference = mean_a - mean_b
-    if variance_a is None or variance_b is None:
-        return Difference(difference)
-    squared_error = variance_a / len(a) + variance_b / len(b)
+    return linear_contrast([a, b], [1.0, -1.0])
+
+
+def linear_contrast(groups: Sequence[ArrayLike], weights: Sequence[float]) -> Difference:
+    """Welch's test of sum_i w_i mean_i over independent groups, with Satterthwaite's degrees of freedom.
+
+    Differences of differences are (1, -1, -1, 1). Raises ValueError for a group as in `summary`, and unless there is
+    one weight for each.
+    """
+    arrays = [checked(group) for group in groups]
+    moments = [mean_and_variance(array) for array in arrays]
+    value = sum(weight * mean for weight, (mean, _) in zip(weights, moments, strict=True))
+    if any(variance is None for _, variance in moments):
+        return Difference(value)
+    parts = [
+        weight**2 * (variance or 0.0) / len(array)
+        for weight, (_, variance), array in zip(weights, moments, arrays, strict=True)
+    ]
+    squared_error = sum(parts)
     if squared_error == 0:
-        return Difference(difference)
-    share = variance_a / len(a) / squared_error
-    degrees_of_freedom = 1 / (share**2 / (len(a) - 1) + (1 - share) ** 2 / (len(b) - 1))
-    return _tested(difference, math.sqrt(squared_error), degrees_of_freedom)
+        return Difference(value)
+    shares = [part / squared_error for part in parts]
+    degrees_of_freedom = 1 / sum(share**2 / (len(array) - 1) for share, array in zip(shares, arrays, strict=True))
+    return _tested(value, math.sqrt(squared_error), degrees_of_freedom)
 
 
 def paired(a: ArrayLike, b: ArrayLike) -> Paired:

@@ -55,6 +55,11 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", metavar="NAME", help="resnet18, resnet50 or slim")
     parser.add_argument("--batch-size", metavar="N", help="images per step")
     add_data_options(parser)
+    add_execution_options(parser)
+
+
+def add_execution_options(parser: argparse.ArgumentParser) -> None:
+    """What `execution_of` takes."""
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or per GPU"
     )

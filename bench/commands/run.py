@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.commands._options import (
     add_plan_options,
@@ -57,14 +57,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("runs"), metavar="DIR", help="where runs and report go; default runs"
     )
+    add_executor_options(parser)
+    parser.add_argument(
+        "--reference", metavar="METHOD", help="method that the others are compared with; default barlow"
+    )
+
+
+def add_executor_options(parser: argparse.ArgumentParser) -> None:
+    """What `carry_out` takes beside `add_execution_options`."""
     parser.add_argument(
         "--executor",
         choices=["local", "slurm"],
         default="local",
         help="where the runs are carried out: local (default), on this machine, or slurm, as jobs of a cluster",
-    )
-    parser.add_argument(
-        "--reference", metavar="METHOD", help="method that the others are compared with; default barlow"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and its estimated cost, run nothing")
     how = parser.add_mutually_exclusive_group()
@@ -76,41 +81,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    def planned(device: torch.device) -> Planned:
+        from bench.plan import plan
+
+        request = _request(arguments, device)
+        return Planned(plan(request, device), request.preset)
+
+    def report() -> None:
+        from bench.reports.declared import Declared
+
+        print_report([arguments.output], arguments.output / "report", Declared(arguments.reference))
+
+    return carry_out(arguments, planned, report)
+
+
+class Planned(NamedTuple):
+    """Runs for one device, and the preset they start from."""
+
+    specs: Sequence[RunSpec]
+    preset: str
+
+
+Planner = Callable[["torch.device"], Planned]
+
+
+def carry_out(arguments: argparse.Namespace, planned: Planner, report: Callable[[], None]) -> int:
+    """What the options say is done with a plan: its cost printed, jobs submitted, or runs here and then the `report`.
+
+    Returns the exit code, 1 where a run failed. Raises UserError for options that do not go together.
+    """
     words = slurm_words(arguments)
     if arguments.executor == "slurm":
-        return _on_a_cluster(arguments, words)
+        return _on_a_cluster(arguments, words, planned)
     _refuse_slurm_options(arguments, words)
-    return _here(arguments)
+    return _here(arguments, planned, report)
 
 
-def _here(arguments: argparse.Namespace) -> int:
+def _here(arguments: argparse.Namespace, planned: Planner, report: Callable[[], None]) -> int:
     from bench import local
     from bench.hardware import resolve_device
-    from bench.plan import plan
-    from bench.reports.declared import Declared
 
     device = resolve_device(arguments.device)
-    request = _request(arguments, device)
-    specs = plan(request, device)
+    specs, preset = planned(device)
     execution = execution_of(arguments, device, len(specs))
-    print(f"{_headline(specs, request.preset)} on {device.type}, {execution.jobs} at a time", flush=True)
+    print(f"{_headline(specs, preset)} on {device.type}, {execution.jobs} at a time", flush=True)
     if arguments.dry_run:
         from bench.estimate import print_estimate
 
         print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, execution.jobs)
         return 0
     local.run(specs, execution, arguments.fresh)
-    print_report([arguments.output], arguments.output / "report", Declared(arguments.reference))
+    report()
     return _code(specs, arguments.output)
 
 
-def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str], planned: Planner) -> int:
     import dataclasses
 
     import torch
 
     from bench.commands._submitting import announce, wait
-    from bench.plan import plan
     from bench.slurm import profile, submit
 
     submit.check_cluster()
@@ -119,8 +149,7 @@ def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     asked = profile.resolve(profile.read(arguments.profile or "gpu"), words)
     asked, arguments.processes = _in_step(asked, arguments.processes)
     device = torch.device(_cluster_device(arguments.device, asked))
-    request = _request(arguments, device)
-    specs = plan(request, device)
+    specs, preset = planned(device)
     manner = submit.Manner(
         output=str(arguments.output.absolute()),
         data_root=str(arguments.data_root.expanduser().absolute()),
@@ -129,9 +158,9 @@ def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         checkpoint_seconds=arguments.checkpoint_seconds,
         pack=1 if arguments.pack is None else arguments.pack,
         processes=specs[0].world_size,
-        reference=arguments.reference,
+        reference=getattr(arguments, "reference", None),
     )
-    print(f"{_headline(specs, request.preset)} on {device.type}, {asked.concurrency} jobs at a time", flush=True)
+    print(f"{_headline(specs, preset)} on {device.type}, {asked.concurrency} jobs at a time", flush=True)
     if arguments.dry_run:
         given = {key: value for key, value in dataclasses.asdict(asked).items() if value not in (None, [], {})}
         print("Each asks for " + ", ".join(f"{key} {value}" for key, value in given.items()))
@@ -189,14 +218,21 @@ def _code(specs: Sequence[RunSpec], output: Path) -> int:
 
 
 def _headline(specs: Sequence[RunSpec], preset: str) -> str:
-    protocol = specs[0].protocol
-    width = f" of width {protocol.backbone.width}" if protocol.backbone.width else ""
+    protocols = list({spec.digest: spec.protocol for spec in specs}.values())
+    widths = [f" of width {protocol.backbone.width}" if protocol.backbone.width else "" for protocol in protocols]
+    shapes = [f"{protocol.backbone.name}{width}" for protocol, width in zip(protocols, widths, strict=True)]
+
+    def every(values: Iterable[object]) -> str:
+        return "/".join(dict.fromkeys(map(str, values)))
+
     datasets = ", ".join(dict.fromkeys(spec.dataset.name for spec in specs))
     methods = ", ".join(dict.fromkeys(spec.method.short_name for spec in specs))
     seeds = len({spec.seed for spec in specs})
     sources = ", ".join(dict.fromkeys(spec.recipe for spec in specs))
     return (
-        f"{methods} on {datasets}: preset {preset}, settings {sources}, {protocol.image_size} px, "
-        f"{protocol.backbone.name}{width}, {protocol.epochs} epochs, batch {protocol.batch_size}, "
-        f"{protocol.precision}, {seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs"
+        f"{methods} on {datasets}: preset {preset}, settings {sources}, "
+        f"{every(protocol.image_size for protocol in protocols)} px, {every(shapes)}, "
+        f"{every(protocol.epochs for protocol in protocols)} epochs, "
+        f"batch {every(protocol.batch_size for protocol in protocols)}, "
+        f"{every(protocol.precision for protocol in protocols)}, {seeds} seed{'s' * (seeds > 1)}; {len(specs)} runs"
     )

@@ -22,7 +22,7 @@ class Backbone:
 @dataclass(frozen=True)
 class Pretraining:
     fraction: Annotated[float, Range(above=0, maximum=1)] = 1.0
-    """Share of every class's training images that pretraining sees (bench.data.pretraining_rows); probes see all."""
+    """Share of every class's training images that pretraining sees (bench.data.stratified_rows); probes see all."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data import cut_validation, pretraining_count, pretraining_rows
+from bench.data import cut_validation, stratified_count, stratified_rows
 
 
 @given(st.lists(st.integers(-1, 4), min_size=10, max_size=300).filter(lambda labels: max(labels) >= 0))
@@ -27,21 +27,21 @@ FRACTIONS = st.floats(0.001, 1)
 
 @given(LABELS, FRACTIONS, st.integers(0, 2**62))
 def test_a_fraction_takes_its_share_of_every_class(labels, fraction, seed):
-    rows = pretraining_rows(labels, fraction, seed)
+    rows = stratified_rows(labels, fraction, seed)
     for label in set(labels):
         members = (labels == label).sum()
         assert (labels[rows] == label).sum() == max(1, round(fraction * members))
     assert np.array_equal(rows, np.unique(rows))
-    assert len(rows) == pretraining_count(labels, fraction)
+    assert len(rows) == stratified_count(labels, fraction)
 
 
 @given(LABELS, FRACTIONS, FRACTIONS, st.integers(0, 2**62))
 def test_a_smaller_fraction_is_part_of_a_larger_one(labels, first, second, seed):
-    small, large = (pretraining_rows(labels, fraction, seed) for fraction in sorted((first, second)))
+    small, large = (stratified_rows(labels, fraction, seed) for fraction in sorted((first, second)))
     assert set(small) <= set(large)
 
 
 def test_all_is_all_and_another_seed_is_another_part():
     labels = np.repeat(np.arange(5), 40)
-    assert np.array_equal(pretraining_rows(labels, 1.0, 3), np.arange(200))
-    assert not np.array_equal(pretraining_rows(labels, 0.1, 3), pretraining_rows(labels, 0.1, 4))
+    assert np.array_equal(stratified_rows(labels, 1.0, 3), np.arange(200))
+    assert not np.array_equal(stratified_rows(labels, 0.1, 3), stratified_rows(labels, 0.1, 4))

@@ -1,0 +1,217 @@
+"""`study`: a declared experiment, run and reported."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.commands._options import add_data_options, add_execution_options, comma_separated, print_report
+from bench.commands.run import Planned, add_executor_options, carry_out
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.plan import RunSpec
+    from bench.reports.declared import Declared
+    from bench.study import Cell, Chosen, Study
+
+HELP = "Run a declared study (`list studies`) and write its report."
+EXAMPLES = """a study is one YAML file: arms x settings x datasets x seeds, what they are compared with and how.
+Runs lie in OUTPUT like those of `run`, shared between studies; the report goes to OUTPUT/studies/NAME. Settings that
+follow as key=value hold for every run; for an axis of the study's grid, values with commas replace its own, and
+ANALYSIS.OPTION=value is for one of its analyses.
+
+examples:
+  python -m bench study ablation --dataset digits --dry-run
+  python -m bench study ablation --tune          first: equal budgets for every arm, on validation data
+  python -m bench study ablation                 with what the tuning found; the same command again goes on
+  python -m bench study batch-size --dataset imagewoof --seeds 3 batch_size=32,512
+  python -m bench study main --dataset cifar10 --preset standard --executor slurm --partition gpu
+  python -m bench study main --report-only       from the runs that have finished
+
+The same command again repeats nothing that is finished and goes on where it was stopped.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="one of `list studies`, or a .yaml file")
+    parser.add_argument("--dataset", metavar="A,B", help="datasets instead of the study's own")
+    parser.add_argument("--preset", help="quick, standard or paper; default: the study's own")
+    parser.add_argument("--seeds", metavar="N|A,B", help="how many or which; default: the study's own number")
+    parser.add_argument(
+        "--recipe",
+        default="auto",
+        metavar="NAME|FILE",
+        help="as in `run`; what --tune wrote for this study goes before it; default auto",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("results"), metavar="DIR", help="of runs and reports; default results"
+    )
+    add_data_options(parser)
+    add_execution_options(parser)
+    add_executor_options(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--tune", action="store_true", help="search settings for every arm with equal budgets, instead")
+    what.add_argument("--report-only", action="store_true", help="run nothing, report what has finished")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from bench.plan import known_preset, parse_seeds
+    from bench.study import Chosen, plan_study, read, with_values
+
+    study, words = with_values(read(arguments.name), arguments.words)
+    if arguments.preset is not None:
+        known_preset(arguments.preset)
+    name = Path(arguments.name).stem
+    folder = arguments.output / "studies" / name
+    chosen = Chosen(
+        seeds=parse_seeds(arguments.seeds or str(study.seeds)),
+        data_root=arguments.data_root,
+        store_root=arguments.store_root,
+        skip_corrupt=arguments.skip_corrupt,
+        datasets=comma_separated("--dataset", arguments.dataset) if arguments.dataset else None,
+        preset=arguments.preset,
+        words=[word for word in words if not word.startswith("slurm.")],
+        recipe=arguments.recipe,
+        tuned=arguments.output / "tuning" / name,
+    )
+    print(f"{study.title}\n{study.question}", flush=True)
+    if arguments.tune:
+        return _tune(study, chosen, arguments)
+    if not study.arms:
+        return _commands(study, folder, arguments)
+    planned: list[RunSpec] = []
+    cells: list[Cell] = []
+
+    def planner(device: torch.device) -> Planned:
+        specs, found = plan_study(study, chosen, device)
+        planned.extend(specs)
+        cells.extend(found)
+        _say_untuned(study, specs)
+        return Planned(specs, chosen.preset or study.preset)
+
+    def report() -> None:
+        from bench.files import write_text
+        from bench.reports.declared import DECLARED
+
+        declared = _declared(name, study, chosen, cells, arguments)
+        write_text(folder / DECLARED, declared.to_json())
+        _analyse(study, planned, folder, arguments)
+        print_report([arguments.output], folder, declared)
+
+    if arguments.report_only:
+        from bench.hardware import resolve_device
+
+        planner(resolve_device(arguments.device))
+        report()
+        return 0
+    code = carry_out(arguments, planner, report)
+    return code if arguments.dry_run else max(code, _commands(study, folder, arguments))
+
+
+def _declared(name: str, study: Study, chosen: Chosen, cells: list[Cell], arguments: argparse.Namespace) -> Declared:
+    from bench.arms import parse
+    from bench.reports.declared import Declared
+    from bench.reports.study import Cell as CellRecord
+    from bench.reports.study import Record
+
+    record = Record(
+        name=name,
+        title=study.title,
+        question=study.question,
+        section=study.section,
+        reference=parse(study.reference).name if study.reference else None,
+        seeds=list(chosen.seeds),
+        cells=[CellRecord(cell.key, cell.arm, cell.dataset, dict(cell.variant)) for cell in cells],
+        factors=study.factors,
+        command=_command(arguments, chosen),
+        analyses=list(study.analysis),
+    )
+    margin = None if study.margin is None else study.margin / 100
+    return Declared(metric=study.metric, paired=study.paired, margin=margin, study=record)
+
+
+def _command(arguments: argparse.Namespace, chosen: Chosen) -> str:
+    """As it would be typed again, less what says where things lie."""
+    options = {name: getattr(arguments, name) for name in ("dataset", "preset", "seeds")}
+    words = [f"--{name} {shlex.quote(value)}" for name, value in options.items() if value is not None]
+    return " ".join(["python -m bench study", shlex.quote(arguments.name), *words, *map(shlex.quote, chosen.words)])
+
+
+def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
+    """One line where arms do not have settings of equal standing."""
+    labels = {f"{spec.method.short_name}/{spec.digest}": spec.recipe for spec in specs}
+    tuned = sum(label.startswith("tuned") for label in labels.values())
+    if study.tune and 0 < tuned < len(labels):
+        print(f"Note: {tuned} of {len(labels)} configurations have tuned settings; `--tune` gives all the same budget.")
+
+
+def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
+    """`tune` for every dataset of the study, each with the same arms and budget."""
+    from bench.cli import main as bench
+    from bench.study import trained
+
+    if study.tune is None:
+        raise UserError("This study declares no tuning: its file has no `tune`.")
+    preset = chosen.preset or study.preset
+    code = 0
+    for dataset in chosen.datasets or study.datasets:
+        epochs = study.tune.epochs.get(dataset) if preset == study.preset else None
+        own = study.datasets.get(dataset, []) if preset == study.preset else []
+        settings = [word for word in [*own, *study.words, *chosen.words] if not word.startswith("epochs=")]
+        words = ["tune", "--methods", ",".join(arm.name for arm in trained(study)), "--dataset", dataset]
+        words += ["--preset", preset, "--trials", str(study.tune.trials), "--output", str(chosen.tuned)]
+        words += ["--epochs", str(epochs)] if epochs else []
+        words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device")) + settings
+        print(f"\npython -m bench {shlex.join(words)}", flush=True)
+        code = max(code, 0 if arguments.dry_run else bench(words))
+    return code
+
+
+def _commands(study: Study, folder: Path, arguments: argparse.Namespace) -> int:
+    """The study's other commands; their files go to its folder."""
+    from bench.cli import main as bench
+
+    code = 0
+    for command in study.commands:
+        whole = command.format(folder=shlex.quote(str(folder)))
+        words = [*shlex.split(whole), *_passed_on(arguments, ("data_root", "device"))]
+        print(f"\npython -m bench {shlex.join(words)}", flush=True)
+        if not (arguments.dry_run or arguments.report_only):
+            code = max(code, bench(words))
+    return code
+
+
+def _passed_on(arguments: argparse.Namespace, options: tuple[str, ...]) -> list[str]:
+    """Options of this command as words for another."""
+    words = []
+    for name in options:
+        value = getattr(arguments, name)
+        words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
+    return words
+
+
+def _analyse(study: Study, specs: list[RunSpec], folder: Path, arguments: argparse.Namespace) -> None:
+    """The study's analyses on its finished encoders, each in a folder of its own."""
+    if not study.analysis:
+        return
+    import importlib
+
+    from bench.analysis.runs import Where
+    from bench.arms import parse
+    from bench.hardware import cores, prepare_process, resolve_device
+    from bench.store import RunFolder
+
+    device = resolve_device(arguments.device)
+    prepare_process(device, cores())
+    where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
+    folders = [RunFolder(arguments.output, spec.id) for spec in specs]
+    finished = [one.path for one in folders if one.encoder.is_file()]
+    for name, options in study.analysis.items():
+        analysis = importlib.import_module(f"bench.analysis.{name}")
+        reference = parse(study.reference).short_name if study.reference else None
+        places = [] if name == "dynamics" else [where]  # of objectives, not of encoders on pictures
+        analysis.analyse(finished, folder / "analysis" / name, *places, reference=reference, **options)
