@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -60,7 +61,7 @@ def compose_protocol(
     store.store(group="augment", name="standard", node=dataclasses.asdict(Augmentation()))
     base = [f"preset={preset}", "+method=current", "+augment=standard"]
     with initialize_config_module("bench.config", version_base="1.3"):
-        known = _leaves(OmegaConf.to_container(compose("config", base)))
+        known = _protocol_keys(preset) | {f"method.{name}" for name in fields}
         words = [f"{key}={value}" for key, value in dataset_defaults.items()]
         words += overrides
         for word in words:
@@ -72,6 +73,12 @@ def compose_protocol(
             raise UserError(f"Cannot apply {' '.join(words)}: {str(error).splitlines()[0]}") from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+@cache
+def _protocol_keys(preset: str) -> set[str]:
+    """Dotted names of every setting but the method's own; needs an initialised Hydra."""
+    return _leaves(OmegaConf.to_container(compose("config", [f"preset={preset}", "+augment=standard"])))
 
 
 def _parse(word: str) -> Override:
