@@ -80,7 +80,7 @@ def take_turns(
     started = clock()
     for done in tqdm(range(rounds), desc="rounds", disable=None, delay=2, leave=False):
         spent = clock() - started
-        if spent > seconds and (done >= FEWEST_ROUNDS or done * seconds < spent):
+        if done and spent > seconds and (done >= FEWEST_ROUNDS or done * seconds < spent):
             break
         for name in names if done % 2 == 0 else reversed(names):
             wall_start, cpu_start = time.perf_counter(), time.process_time()
