@@ -84,12 +84,12 @@ def _work(specs: Sequence[RunSpec], folders: Sequence[RunFolder], execution: Exe
                 for number, each in enumerate(groups):
                     if each.code() == group.MISTAKE:
                         raise UserError(each.explain())
-                    if each.code() == group.BROKEN_UP and len(ended) > each.started_after:  # by a run that failed
+                    # A run that failed ends its processes, and it has a result now; the other runs go on in new ones.
+                    if each.code() == group.BROKEN_UP and each.started_after < len(ended) < len(specs):
                         groups[number] = Group(request, number, processes, gpus, len(ended))
             _report(specs, folders, ended, bar)
-        for each in groups:
-            if each.code() != 0:
-                raise UserError(each.explain())
+        if len(ended) < len(specs):
+            raise UserError(next(each for each in groups if each.code() != 0).explain())
     finally:
         group.stop(groups)
 
