@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--widths", default="512,2048,8192", metavar="D,D", help="of the objectives' grid")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one process on a CPU; default 1")
-    parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json.gz")
+    parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json")
     parser.add_argument("--output", type=Path, default=Path("cost"), metavar="DIR", help="default cost")
     add_data_options(parser)
 
@@ -98,7 +98,7 @@ def _rows(what: list[str], arguments: argparse.Namespace, device: torch.device) 
             for spec in specs:
                 yield from step.measure(spec, data, device)
             if arguments.trace:
-                step.trace(specs[0], data, device, arguments.output / "trace.json.gz")
+                step.trace(specs[0], data, device, arguments.output / "trace.json")
         if "rest" in what:
             yield from step.measure_rest(specs[0], data, device)
         if "views" in what:

@@ -1,0 +1,58 @@
+"""`bench cost` as a user sees it: on digits, small."""
+
+import json
+
+import pytest
+
+from bench.cli import main
+from bench.cost import growth, objective, step, views
+
+WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    for module in (growth, objective, step, views):
+        monkeypatch.setattr(module, "SECONDS", 0.01)
+    monkeypatch.setattr(step, "MATRIX", 32)
+
+
+def cost(tmp_path, *words):
+    return main(["cost", "--data-root", str(tmp_path / "data"), "--output", str(tmp_path / "cost"), *words])
+
+
+def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
+    what = "step,rest,views,objective,growth"
+    grid = ["--batch-sizes", "8,16", "--widths", "4,8"]
+    assert cost(tmp_path, "--what", what, "--methods", "barlow,byol,random", "--trace", *grid, *WORDS) == 0
+    page = (tmp_path / "cost/cost.md").read_text()
+    assert page in capsys.readouterr().out
+    for title in ("## Step", "## Beside the steps", "## Views", "## Objectives", "## Growth"):
+        assert title in page
+    kept = json.loads((tmp_path / "cost/cost.json").read_text())
+    assert {row["what"] for row in kept["rows"]} == set(what.split(","))
+    stages = {row["stage"] for row in kept["rows"] if row["what"] == "step"}
+    assert stages == {"step", "floor", "gather", "views", "encoder", "method", "optimiser", "matmul"}
+    assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
+        "step.png",
+        "objective-ms.png",
+        "objective-mib.png",
+        "growth.png",
+    }
+    assert json.loads((tmp_path / "cost/trace.json").read_text())["traceEvents"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--what", "steps"], "Did you mean 'step'"),
+        (["--what", "objective", "--widths", "4,x"], "--widths 4,x"),
+        (["--threads", "0"], "--threads 0"),
+        (["--what", "objective", "--methods", "barlo"], "Did you mean 'barlow'"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, capsys, words, complaint):
+    assert cost(tmp_path, *words) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1

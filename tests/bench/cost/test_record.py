@@ -1,0 +1,28 @@
+"""Rows are on the disk as they come, and stay where the machine is the same."""
+
+import json
+
+from bench.cost.record import Record
+
+HERE = {"hardware": "a processor", "torch": "2.15", "device": "cpu", "threads": 1}
+
+
+def test_every_row_is_on_the_disk_at_once(tmp_path):
+    record = Record(tmp_path, HERE, ["step"])
+    record.add({"what": "step", "cpu_ms": 1.0})
+    written = json.loads((tmp_path / "cost.json").read_text())
+    assert written == {"environment": HERE, "rows": [{"what": "step", "cpu_ms": 1.0}]}
+
+
+def test_what_is_measured_anew_is_replaced_and_the_rest_kept(tmp_path):
+    first = Record(tmp_path, HERE, ["step", "views"])
+    first.add({"what": "step", "cpu_ms": 1.0})
+    first.add({"what": "views", "cpu_ms": 2.0})
+    again = Record(tmp_path, HERE, ["step"])
+    assert again.rows == [{"what": "views", "cpu_ms": 2.0}]
+    assert again.of("step") == []
+
+
+def test_rows_of_another_machine_are_not_mixed_in(tmp_path):
+    Record(tmp_path, HERE, ["step"]).add({"what": "step", "cpu_ms": 1.0})
+    assert Record(tmp_path, {**HERE, "hardware": "another"}, ["views"]).rows == []
