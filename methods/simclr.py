@@ -8,10 +8,14 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from bench.api import Range, Search, Terms
 from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32
+
+ROWS = 4096
+"""Views whose similarities to all are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,29 @@ def objective(za: Tensor, zb: Tensor, temperature: float) -> tuple[Tensor, Terms
     """NT-Xent of projected views (B, D): paper, equation 1, averaged over the 2B views.
 
     -log( exp(s_ip / temperature) / sum_{k != i} exp(s_ik / temperature) ) with cosine similarities s, the other view
-    of the same image as positive p, and all other 2B - 2 views as negatives.
+    of the same image as positive p, and all other 2B - 2 views as negatives. Beyond ROWS views similarities are made
+    ROWS rows at a time, and again in the backward pass, so that memory grows with B instead of B^2.
     """
     z = F.normalize(torch.cat([at_least_float32(za), at_least_float32(zb)]), dim=1)
     count, batch = len(z), len(za)
-    itself = torch.eye(count, dtype=torch.bool, device=z.device)
-    similarities = (z @ z.T).masked_fill(itself, -torch.inf) / temperature
-    positives = torch.arange(count, device=z.device).roll(batch)
-    loss = F.cross_entropy(similarities, positives)
-    hits = (similarities.argmax(1) == positives).to(z.dtype).mean()
-    return loss, {"positive_similarity": (z[:batch] * z[batch:]).sum(1).mean(), "instance_accuracy": hits}
+    index = torch.arange(count, device=z.device)
+    if count <= ROWS:
+        loss, hits = _contrast(z, z, index, batch, temperature)
+    else:
+        blocks = [
+            torch.stack(checkpoint(_contrast, z[rows], z, rows, batch, temperature, use_reentrant=False)) * len(rows)
+            for rows in index.split(ROWS)
+        ]
+        loss, hits = (torch.stack(blocks).sum(0) / count).unbind()
+    return loss, {"positive_similarity": (z[:batch] * z[batch:]).sum(1).mean(), "instance_accuracy": hits.detach()}
+
+
+def _contrast(queries: Tensor, z: Tensor, rows: Tensor, batch: int, temperature: float) -> tuple[Tensor, Tensor]:
+    """Mean loss, and share whose positive is nearest, of `queries` (n, D), which are the `rows` (n,) of z (2B, D)."""
+    itself = rows[:, None] == torch.arange(len(z), device=z.device)
+    similarities = (queries @ z.T).masked_fill(itself, -torch.inf) / temperature
+    positives = (rows + batch) % len(z)
+    return F.cross_entropy(similarities, positives), (similarities.argmax(1) == positives).to(z.dtype).mean()
 
 
 class SimCLR(JointEmbedding):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bench.methods import simclr
 from bench.methods.simclr import objective
 
 
@@ -22,6 +23,16 @@ def transcription(za, zb, temperature):
 def test_value_and_gradient_are_the_papers(batch, width, temperature, embeddings, agrees):
     leaves = embeddings(batch, width)
     agrees(objective(*leaves, temperature)[0], transcription(*leaves, temperature), leaves)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 16])
+def test_in_blocks_of_rows_it_is_the_same(rows, monkeypatch, embeddings, agrees):
+    leaves = embeddings(8, 4)
+    whole, terms = objective(*leaves, 0.2)
+    monkeypatch.setattr(simclr, "ROWS", rows)
+    blocked, blocked_terms = objective(*leaves, 0.2)
+    agrees(blocked, whole, leaves)
+    assert all(torch.isclose(blocked_terms[name], term) for name, term in terms.items())
 
 
 def test_agrees_with_solo_learn(embeddings, agrees, solo_losses):
