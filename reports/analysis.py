@@ -43,7 +43,7 @@ def loaded(run_folders: Sequence[Path]) -> pd.DataFrame:
 def compared(runs: pd.DataFrame, values: pd.DataFrame, reference: str | None) -> list[Comparison]:
     """Comparisons, a dataset each, whose rows' runs carry the columns of `values` (with `id`) behind PREFIX."""
     named = values.rename(columns={column: PREFIX + str(column) for column in values.columns if column != "id"})
-    merged = runs.merge(named, on="id", how="left")
+    merged = runs.merge(named, on="id", how="left").copy()  # one block of memory, which pandas warns about otherwise
     metric = "linear" if "scores.linear" in runs else "linear_validation"
     return compare(merged, reference, metric=metric)[0]
 
@@ -54,10 +54,16 @@ def long(values: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     return values.merge(labels, on="id")
 
 
-def table(comparison: Comparison, quantities: Mapping[str, Quantity], caption: str, notes: Sequence[str]) -> Table:
+def table(
+    comparison: Comparison,
+    quantities: Mapping[str, Quantity],
+    caption: str,
+    notes: Sequence[str],
+    name: str | None = None,
+) -> Table:
     """Mean ± standard deviation of every quantity and row; below, the difference to the reference with Welch's p.
 
-    p is Holm's over all differences of competing rows in this table.
+    p is Holm's over all differences of competing rows in this table. `name`, by default the comparison's, is for files.
     """
     found = _differences(comparison, list(quantities))
     heads = [Column("method", "configuration", numeric=False), Column("n")]
@@ -65,15 +71,13 @@ def table(comparison: Comparison, quantities: Mapping[str, Quantity], caption: s
 
     def cells(row: Row) -> list[Cell]:
         n = len(row.completed)
-        measured = [
-            _cell(row, name, quantity, found.get((row.key, name))) for name, quantity in quantities.items()
-        ]
+        measured = [_cell(row, name, quantity, found.get((row.key, name))) for name, quantity in quantities.items()]
         return [Cell((row.label, row.digest)), Cell((str(n),), sort=n), *measured]
 
     known = [row for row in comparison.rows if any(row.values(PREFIX + name) for name in quantities)]
     explained = [f"{quantity.heading}: {quantity.explained}" for quantity in quantities.values()]
     return Table(
-        label=table_label(comparison.name),
+        label=table_label(name or comparison.name),
         caption=f"{caption} Mean ± sample standard deviation over n seeds{_versus(comparison)}.",
         columns=heads,
         body=[cells(row) for row in known if row.competes],
@@ -168,8 +172,10 @@ def _missing(comparison: Comparison, names: Sequence[str]) -> list[str]:
     columns = [PREFIX + name for name in names if PREFIX + name in runs]
     absent = runs[runs[columns].isna().all(axis=1)]
     counts = absent["status"].value_counts()
-    words = [f"{count} {status}" for status, count in counts.items()]
-    return [f"Without an encoder, and not in this table: {text.runs(len(absent))} ({', '.join(words)})."] if words else []
+    if absent.empty:
+        return []
+    words = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return [f"Without an encoder, and not in this table: {text.runs(len(absent))} ({words})."]
 
 
 def _record(row: Row, comparison: Comparison, name: str, found: _Compared | None) -> dict[str, Any]:

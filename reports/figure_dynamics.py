@@ -84,9 +84,7 @@ def pulls(gradients: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
             look, largest = looks[str(name)], rows["attraction"].abs().max()
             line = rows["closed_form"].fillna(rows["attraction"])
             axes.plot(rows["cosine"], line / largest, color=look.color, ls=look.line, lw=1.3)
-            axes.plot(
-                rows["cosine"], rows["attraction"] / largest, look.marker, color=look.color, ms=3.5, markevery=4
-            )
+            axes.plot(rows["cosine"], rows["attraction"] / largest, look.marker, color=look.color, ms=3.5, markevery=4)
             axes.plot([], [], color=look.color, ls=look.line, marker=look.marker, ms=4, label=str(name))
         axes.axhline(0, color="black", lw=0.6)
         axes.set_title(f"{pair} pair", fontsize="medium", loc="left")

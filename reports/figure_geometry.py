@@ -108,7 +108,6 @@ def balance(comparison: Comparison, images: int) -> Figure | None:
         axes.plot(x, y, look.marker, mfc="none", mec=look.color, ms=4, mew=0.8)
         axes.plot([np.mean(x)], [np.mean(y)], look.marker, color=look.color, ms=8, label=row.label, ls="none")
     axes.axhline(1 / images, color="#666666", lw=1, ls=":")
-    axes.set_yscale("log")
     axes.set(xlabel="alignment: squared distance of two views", ylabel="redundancy: squared correlation\nof features")
     axes.grid(lw=0.4)
     legend_beside(axes)

@@ -116,8 +116,7 @@ def gradient_shares(attractions: Sequence[float], cosines: Tensor) -> list[dict[
     ordered = forces[cosines.abs().argsort(descending=True, stable=True)].cumsum(0)
     counts = [max(1, round(top * len(cosines))) for top in TOP]
     return [
-        {"top": top, "share": (ordered[count - 1] / ordered[-1]).item()}
-        for top, count in zip(TOP, counts, strict=True)
+        {"top": top, "share": (ordered[count - 1] / ordered[-1]).item()} for top, count in zip(TOP, counts, strict=True)
     ]
 
 

@@ -25,9 +25,9 @@ class Where:
     """Where datasets lie, as for `bench run`, and the device that does the work."""
 
     data_root: Path
+    device: torch.device
     store_root: Path | None = None
     skip_corrupt: bool = False
-    device: torch.device = torch.device("cpu")
 
 
 @dataclass(frozen=True)

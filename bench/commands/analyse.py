@@ -10,9 +10,9 @@ from bench.commands._options import add_data_options, comma_separated
 from bench.errors import UserError, suggest
 
 HELP = "Look into finished encoders: their geometry, where their evidence lies, how objectives pull."
-EXAMPLES = """geometry      effective rank, alignment, uniformity, redundancy, class separation, spectra, CKA between encoders
-localisation  class-activation and similarity maps against known boxes: of --annotations, or of composed pictures
-dynamics      gradient of objectives against the pairwise correlation, toy problems; loss terms of runs, if any are given
+EXAMPLES = """geometry      effective rank, alignment, uniformity, redundancy, class separation, spectra, CKA;
+localisation  class-activation and similarity maps against known boxes: of --annotations, or of composed pictures;
+dynamics      gradient of objectives by pairwise correlation, toy problems, loss terms of runs if any are given.
 
 examples:
   python -m bench analyse geometry runs
@@ -93,7 +93,7 @@ def _run(name: str, run_folders: list[Path], destination: Path, arguments: argpa
         return dynamics.analyse(run_folders, destination, **settings)
     from bench.analysis.runs import Where
 
-    where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
+    where = Where(arguments.data_root, device, arguments.store_root, arguments.skip_corrupt)
     if name == "geometry":
         from bench.analysis import geometry
 
