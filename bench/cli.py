@@ -15,6 +15,8 @@ from bench.errors import UserError, suggest
 COMMANDS = (
     "run",
     "tune",
+    "study",
+    "claims",
     "list",
     "prepare",
     "report",
@@ -26,6 +28,7 @@ COMMANDS = (
     "export",
     "cost",
     "evaluate",
+    "analyse",
     "doctor",
 )
 DESCRIPTION = "A benchmark suite in which claims about self-supervised learning get settled."
@@ -77,8 +80,8 @@ def _dispatch(words: list[str]) -> int:
         parser.print_help()
         return 0
     arguments.words = _settings(rest, commands.choices[arguments.command])
-    if arguments.words and arguments.command not in ("run", "tune", "cost", "resubmit"):
-        raise UserError(f"'{arguments.words[0]}': settings belong to `run`, `tune` and `cost`.")
+    if arguments.words and arguments.command not in ("run", "tune", "study", "cost", "resubmit"):
+        raise UserError(f"'{arguments.words[0]}': settings belong to `run`, `tune`, `study` and `cost`.")
     code: int = modules[arguments.command].main(arguments)
     return code
 

@@ -66,12 +66,12 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
         path = report / "tables" / f"{name}.csv"
         if path.is_file():
             checked.append(f"tables/{name}.csv")
-            drifts += [f"tables/{name}.csv: {line}" for line in _records_drifts(path, table, whole)]
+            drifts += [f"tables/{name}.csv: {line}" for line in records_drifts(path, table, whole)]
     for page, expected in pages.items():
         if (report / page).is_file():
             checked.append(page)
             found = (report / page).read_text(encoding="utf-8").splitlines()
-            drifts += [f"{page}: {line}" for line in _lines_drifts(expected, found, whole)]
+            drifts += [f"{page}: {line}" for line in lines_drifts(expected, found, whole)]
     if (report / "report.html").is_file():
         checked.append("report.html")
         drifts += [f"report.html: {line}" for line in _html_drifts(report / "report.html", analysis.tables)]
@@ -93,7 +93,7 @@ def _runs_drifts(stored: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     return drifts
 
 
-def _records_drifts(path: Path, table: Table, whole: bool) -> Iterator[str]:
+def records_drifts(path: Path, table: Table, whole: bool) -> Iterator[str]:
     stored = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     expected = list(csv.DictReader(io.StringIO(table.csv())))
     for index, (before, row) in enumerate(zip_longest(stored, expected), start=1):
@@ -106,7 +106,7 @@ def _records_drifts(path: Path, table: Table, whole: bool) -> Iterator[str]:
                 yield f"{label}, {name}: {_changed(before.get(name), row.get(name))}"
 
 
-def _lines_drifts(expected: Sequence[str], found: Sequence[str], whole: bool) -> Iterator[str]:
+def lines_drifts(expected: Sequence[str], found: Sequence[str], whole: bool) -> Iterator[str]:
     """Lines that should be in a text and are not, beside the line that most resembles each.
 
     Unless `whole`, a line may go on: what was computed from the run folders stands behind the rest.

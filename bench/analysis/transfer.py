@@ -32,8 +32,9 @@ def analyse(
     """Scores of these runs' encoders on the datasets `fine` and `coarse` (names as in `run`, with commas).
 
     Returns the section of a report, <destination>/section.md; beside it measures.csv, a row per run: `<target>.linear`
-    and `.knn` (accuracies on the target's test images), and their means over the targets of a kind, `fine.linear` and
-    so on. Raises UserError where there is no target, no finished run, or their data are not here.
+    and `.knn` (accuracies on the target's test images), and their means over the targets of a kind and over all,
+    `fine.linear`, `all.linear` and so on. Raises UserError where there is no target or no finished run, or their data
+    are not here.
     """
     from bench.reports.analysis import Quantity, compared, loaded, read_csv, table, write, write_csv
 
@@ -96,9 +97,9 @@ def _key(target: Data) -> str:
 def _named(
     scores: dict[str, dict[str, float]], targets: dict[str, list[str]], opened: dict[str, Data]
 ) -> dict[str, float]:
-    """Scores by column: of every target, and their mean over the targets of a kind."""
+    """Scores by column: of every target, and their mean over the targets of a kind and over `all`."""
     columns = {f"{_key(opened[name])}.{probe}": value for name, own in scores.items() for probe, value in own.items()}
-    for kind, names in targets.items():
+    for kind, names in {**targets, "all": list(scores)}.items():
         known = [scores[name] for name in names if name in scores]
         for probe in ("linear", "knn") if known else ():
             columns[f"{kind}.{probe}"] = sum(own[probe] for own in known) / len(known)

@@ -6,21 +6,25 @@ import argparse
 
 from bench import discover
 
-HELP = "List methods, datasets, presets or recipes, with titles, citations and defaults."
+HELP = "List methods, datasets, presets, recipes or studies, with titles, citations and defaults."
 EXAMPLES = """examples:
   python -m bench list methods
   python -m bench list datasets --names
 """
 
 
+FILES = {"presets": "preset", "recipes": "recipe", "studies": "study"}
+"""Folders below bench/config of what is a YAML file each."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=["methods", "datasets", "presets", "recipes"])
+    parser.add_argument("kind", choices=["methods", "datasets", "presets", "recipes", "studies"])
     parser.add_argument("--names", action="store_true", help="names alone, one a line")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if arguments.kind in ("presets", "recipes"):
-        _print_files(arguments.kind.removesuffix("s"), arguments.names)
+    if arguments.kind in FILES:
+        _print_files(FILES[arguments.kind], arguments.names)
         return 0
     for name in discover.names(arguments.kind):
         if arguments.names:

@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from bench.files import write_text
     from bench.plan import known_preset, parse_seeds
+    from bench.reports.declared import DECLARED
     from bench.study import Chosen, plan_study, read, with_values
 
     study, words = with_values(read(arguments.name), arguments.words)
@@ -81,10 +83,18 @@ def main(arguments: argparse.Namespace) -> int:
     print(f"{study.title}\n{study.question}", flush=True)
     if arguments.tune:
         return _tune(study, chosen, arguments)
-    if not study.arms:
-        return _commands(study, folder, arguments)
     planned: list[RunSpec] = []
     cells: list[Cell] = []
+
+    def record() -> Declared:
+        declared = _declared(name, study, chosen, cells, arguments)
+        write_text(folder / DECLARED, declared.to_json())
+        return declared
+
+    if not study.arms:
+        if not arguments.dry_run:
+            record()
+        return _commands(study, folder, arguments)
 
     def planner(device: torch.device) -> Planned:
         specs, found = plan_study(study, chosen, device)
@@ -94,11 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
         return Planned(specs, chosen.preset or study.preset)
 
     def report() -> None:
-        from bench.files import write_text
-        from bench.reports.declared import DECLARED
-
-        declared = _declared(name, study, chosen, cells, arguments)
-        write_text(folder / DECLARED, declared.to_json())
+        declared = record()
         _analyse(study, planned, folder, arguments)
         print_report([arguments.output], folder, declared)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 HELP = "Recompute every number of a report from its runs and name those that have drifted."
 EXAMPLES = """examples:
   python -m bench verify report runs
+  python -m bench verify results                      its claims, from the studies in it
   python -m bench verify docs/example-report          from the report's own results.csv, where the runs are gone
 """
 
@@ -22,9 +23,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from bench.reports.verify import verify
 
+    if (arguments.report / "claims.csv").is_file():
+        return _verify_claims(arguments.report, arguments.outputs or [arguments.report])
     verdict = verify(arguments.report, arguments.outputs)
     for drift in verdict.drifts:
         print(drift)
     source = "the run folders" if arguments.outputs else "results.csv alone"
     print(f"{len(verdict.drifts)} drifted, {len(verdict.checked)} files checked against {source}.")
     return 1 if verdict.drifts else 0
+
+
+def _verify_claims(folder: Path, outputs: list[Path]) -> int:
+    """The verdicts recomputed from the studies below `outputs`."""
+    from bench.commands.claims import CLAIMS
+    from bench.reports import claims, claims_page
+    from bench.reports.claims_evidence import find, verdict_of
+
+    evidence = find(outputs)
+    drifts = claims_page.drifts(folder, [verdict_of(claim, evidence) for claim in claims.read(CLAIMS)], evidence)
+    for drift in drifts:
+        print(drift)
+    print(f"{len(drifts)} drifted, claims.md and claims.csv checked against the studies.")
+    return 1 if drifts else 0

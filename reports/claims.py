@@ -1,0 +1,224 @@
+"""Claims declared before the runs, and what finished runs let one say of each: the logic of the verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from scipy import stats
+
+from bench.errors import UserError, suggest
+from bench.reports import statistics
+from bench.reports.power import MOST_SEEDS, POWER
+from bench.reports.statistics import ALPHA, Difference
+
+SUPPORTED = "supported"
+CONTRADICTED = "contradicted"
+UNDECIDED = "not distinguishable"
+UNTESTED = "not testable here"
+TESTS = ("superiority", "non-inferiority", "equivalence", "exact")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim, of one arm against others, each on every dataset.
+
+    `words` and `source` are the paper's, `hypothesis` is what is tested. `metric` is a column of results.csv or of an
+    analysis (`analysis.geometry.redundancy`), less the column `minus`, run by run. `margin` is in the metric's unit: of
+    non-inferiority and equivalence the largest loss that is none, of superiority the smallest gain that would matter
+    (0: any). With `ratio` the metric is compared by its logarithm, and a margin of 0.05 is 5 %. `at` picks the study's
+    variant; with `starting_from` what is compared is the change from that variant to `at`. `exact` compares numbers
+    without noise: `metric` is then a column of `table`, a CSV or cost.json beside the study's report, in the row where
+    `key` is the arm and the columns `rows` have their values.
+    """
+
+    name: str
+    words: str
+    source: str
+    hypothesis: str
+    study: str
+    arm: str
+    against: Sequence[str]
+    metric: str
+    test: str
+    elsewhere: str
+    """The command that tests it where it cannot be tested here."""
+    datasets: Sequence[str] = ()
+    seeds: int = 1
+    margin: float = 0.0
+    better: str = "higher"
+    ratio: bool = False
+    minus: str = ""
+    at: Mapping[str, str] = field(default_factory=dict)
+    starting_from: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""
+    key: str = ""
+    rows: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one comparison (arm, opponent, dataset) says. `p_for` and `p_against` are one-sided; `needed` are the runs
+    on each side that would decide it with 80 % probability, were the difference seen the true one (None: over 1000)."""
+
+    verdict: str
+    reason: str
+    difference: Difference | None = None
+    p_for: float | None = None
+    p_against: float | None = None
+    needed: int | None = None
+
+
+def read(path: Path) -> list[Claim]:
+    """The claims in a YAML file. Raises UserError naming what is wrong with it."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"The claims {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
+        raise UserError(f"{path} is not a list of claims.")
+    claims = [_claim(path, one) for one in values]
+    names = [claim.name for claim in claims]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated:
+        raise UserError(f"{path} has two claims called '{repeated}'.")
+    return claims
+
+
+def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
+    """The verdict on one tested difference, arm less opponent, in the metric's unit (logarithms with `ratio`).
+
+    `n` is the number of runs of each group. Superiority is tested at 2.5 % on each side, as the tables' two-sided 5 %,
+    non-inferiority and equivalence at 5 % on one side (bench.reports.equivalence): the chance of 'supported' where
+    the claim is false is at most that. 'Contradicted' is provisional until `combined` has corrected it.
+    """
+    if difference is None or difference.error is None or difference.degrees_of_freedom is None:
+        return Judged(UNTESTED, "no test is possible: too few runs, or none of them differ", difference)
+    sign = 1.0 if claim.better == "higher" else -1.0
+    estimate = sign * difference.difference
+    p_for, p_against = _p_values(estimate, difference.error, difference.degrees_of_freedom, claim)
+    verdict = UNDECIDED
+    if p_for < _level(claim):
+        verdict = SUPPORTED
+    elif p_against < _level(claim):
+        verdict = CONTRADICTED
+    needed = None
+    if verdict == UNDECIDED:
+        needed = _needed(estimate, difference.error, difference.degrees_of_freedom, n, claim)
+    return Judged(verdict, "", difference, p_for, p_against, needed)
+
+
+def judge_exact(own: float, other: float, claim: Claim) -> Judged:
+    """The verdict on two numbers that carry no noise."""
+    difference = own - other if not claim.ratio else math.log(own / other)
+    gain = difference if claim.better == "higher" else -difference
+    return Judged(SUPPORTED if gain > _margin(claim) else CONTRADICTED, "", Difference(difference))
+
+
+def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:
+    """The claim's verdict from those of its parts, and the parts, contradictions corrected for their number.
+
+    Supported where every part is, which needs no correction (an intersection-union test). Contradicted where one part
+    is after Holm's correction over all of them. Not testable where a part is missing and none contradicts.
+    """
+    adjusted = statistics.holm([part.p_against for part in parts])
+    found = []
+    for part, p in zip(parts, adjusted, strict=True):
+        if part.verdict == CONTRADICTED and p is not None and p >= _level(claim):
+            part = Judged(UNDECIDED, "contradicted before, but not after Holm's correction", *_evidence(part))
+        found.append(part)
+    verdicts = [part.verdict for part in found]
+    if CONTRADICTED in verdicts:
+        return CONTRADICTED, found
+    if UNTESTED in verdicts or not verdicts:
+        return UNTESTED, found
+    return (SUPPORTED if set(verdicts) == {SUPPORTED} else UNDECIDED), found
+
+
+def _evidence(part: Judged) -> tuple[Difference | None, float | None, float | None, int | None]:
+    return part.difference, part.p_for, part.p_against, part.needed
+
+
+def _margin(claim: Claim) -> float:
+    return math.log1p(claim.margin) if claim.ratio else claim.margin
+
+
+def _level(claim: Claim) -> float:
+    return ALPHA / 2 if claim.test == "superiority" else ALPHA
+
+
+def _p_values(estimate: float, error: float, freedom: float, claim: Claim) -> tuple[float, float]:
+    """For the claim, and for its contrary."""
+    margin = _margin(claim)
+
+    def above(bound: float) -> float:
+        return float(stats.t.sf((estimate - bound) / error, freedom))
+
+    def below(bound: float) -> float:
+        return float(stats.t.cdf((estimate - bound) / error, freedom))
+
+    if claim.test == "superiority":
+        return above(0.0), below(margin)
+    if claim.test == "non-inferiority":
+        return above(-margin), below(-margin)
+    return max(above(-margin), below(margin)), min(1.0, 2 * min(above(margin), below(-margin)))
+
+
+def _needed(estimate: float, error: float, freedom: float, n: int, claim: Claim) -> int | None:
+    """Fewest runs per group with which one of the verdicts has 80 % power, were the estimate the truth.
+
+    The error shrinks with the root of n, the degrees of freedom grow with n - 1; None for more than MOST_SEEDS.
+    """
+    margin = _margin(claim)
+    if claim.test == "superiority":
+        distances = [estimate, margin - estimate]
+    elif claim.test == "non-inferiority":
+        distances = [estimate + margin, -margin - estimate]
+    else:
+        distances = [margin - abs(estimate), abs(estimate) - margin]
+    distance = max(distances)
+    if distance <= 0:
+        return None
+
+    def power(runs: int) -> float:
+        own_error = error * math.sqrt(n / runs)
+        own_freedom = freedom * (runs - 1) / (n - 1)
+        critical = stats.t.ppf(1 - _level(claim), own_freedom)
+        return float(stats.nct.sf(critical, own_freedom, distance / own_error))
+
+    if power(MOST_SEEDS) < POWER:
+        return None
+    low, high = n, MOST_SEEDS  # `high` runs suffice
+    if power(n) >= POWER:
+        return n + 1  # they had the power and missed all the same
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
+
+
+def _claim(path: Path, values: Mapping[str, Any]) -> Claim:
+    known = [one.name for one in fields(Claim)]
+    name = values.get("name", "a claim without a name")
+    for key in values:
+        if key not in known:
+            raise UserError(f"{path}: {name}: unknown key '{key}'.{suggest(str(key), known)}")
+    try:
+        claim = Claim(**values)
+    except TypeError as error:
+        raise UserError(f"{path}: {name}: {str(error).partition('__init__() ')[2] or error}.") from error
+    if claim.test not in TESTS:
+        raise UserError(f"{path}: {name}: unknown test '{claim.test}'.{suggest(claim.test, TESTS)}")
+    if claim.better not in ("higher", "lower"):
+        raise UserError(f"{path}: {name}: better is higher or lower, not '{claim.better}'.")
+    if claim.test in ("non-inferiority", "equivalence") and not claim.margin > 0:
+        raise UserError(f"{path}: {name}: {claim.test} needs a margin above 0.")
+    if not claim.against or (claim.test != "exact" and (claim.seeds < 2 or not claim.datasets)):
+        raise UserError(
+            f"{path}: {name}: it needs `against`, and unless it is exact `datasets` and at least two seeds."
+        )
+    return claim

@@ -1,0 +1,152 @@
+"""Finds in the reports of studies what claims are about."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.reports.against import Scores
+from bench.reports.claims import UNTESTED, Claim, Judged, combined, judge, judge_exact
+from bench.reports.declared import DECLARED, from_json
+from bench.reports.load import load
+from bench.reports.records import from_csv
+from bench.reports.study import Group, Record, contrast, groups_of, runs_of
+
+MEASURES = ("measures.csv", "scores.csv")
+"""Of an analysis: a row per run, by its `id`, or one per run and `map`."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One study's report in `folder`: what it declared, and its cells by dataset."""
+
+    folder: Path
+    record: Record
+    groups: Mapping[str, Sequence[Group]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison of a claim, with the numbers of runs of the arm and of its opponent."""
+
+    dataset: str
+    opponent: str
+    n: tuple[int, int]
+    judged: Judged
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`folder` is that of the study's report; None where there is none."""
+
+    claim: Claim
+    verdict: str
+    parts: Sequence[Part]
+    folder: Path | None
+
+
+def find(outputs: Sequence[Path]) -> list[Evidence]:
+    """The studies reported below output folders, from their run folders or, where these are gone, from results.csv.
+
+    Raises UserError for a folder that does not exist, and where no study has been reported.
+    """
+    found = []
+    for output in outputs:
+        if not output.is_dir():
+            raise UserError(f"There is no output folder {output}.")
+        runs = load([output])
+        for path in sorted(output.glob(f"studies/*/{DECLARED}")):
+            record = from_json(path.read_text(encoding="utf-8")).study
+            if record is None:
+                continue
+            own = runs_of(runs, record) if not runs.empty else runs
+            if own.empty and (path.parent / "results.csv").is_file():
+                own = from_csv(path.parent / "results.csv")
+            groups = groups_of(_measured(own, path.parent, record), record) if not own.empty else {}
+            found.append(Evidence(path.parent, record, groups))
+    if not found:
+        folders = ", ".join(map(str, outputs))
+        raise UserError(f"No study has been reported in {folders}: run `python -m bench study NAME`.")
+    return found
+
+
+def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
+    """The verdict on one claim; of several reports of its study the first that has runs on its datasets counts."""
+    reports = [one for one in evidence if one.record.name == claim.study]
+    if claim.test == "exact":
+        report = next(iter(reports), None)
+        parts = [Part("", opponent, (1, 1), _exact(claim, opponent, report)) for opponent in claim.against]
+    else:
+        report = next((one for one in reports if any(_on(one, dataset) for dataset in claim.datasets)), None)
+        parts = [
+            _compared(claim, dataset, opponent, reports) for dataset in claim.datasets for opponent in claim.against
+        ]
+    word, judged = combined([part.judged for part in parts], claim)
+    parts = [Part(part.dataset, part.opponent, part.n, one) for part, one in zip(parts, judged, strict=True)]
+    return Verdict(claim, word, parts, report.folder if report else None)
+
+
+def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evidence]) -> Part:
+    groups = next((found for one in reports if (found := _on(one, dataset))), None)
+    if groups is None:
+        return Part(dataset, opponent, (0, 0), Judged(UNTESTED, f"no run of the study {claim.study} on {dataset}"))
+    variants = [dict(claim.at), dict(claim.starting_from)] if claim.starting_from else [dict(claim.at)]
+    sides = [[_values(groups, name, one, claim) for one in variants] for name in (claim.arm, opponent)]
+    n = (min(map(len, sides[0])), min(map(len, sides[1])))
+    if min(n) < claim.seeds:
+        reason = f"{min(n)} of the {claim.seeds} declared seeds have a result"
+        return Part(dataset, opponent, n, Judged(UNTESTED, reason))
+    weights = [1.0, -1.0, -1.0, 1.0] if claim.starting_from else [1.0, -1.0]
+    return Part(dataset, opponent, n, judge(contrast([*sides[0], *sides[1]], weights, False), min(n), claim))
+
+
+def _on(report: Evidence, dataset: str) -> Sequence[Group]:
+    """The study's cells on a dataset, by its name as in `run` or, of a folder, by the folder's."""
+    for name, groups in report.groups.items():
+        if name == dataset or groups[0].cell.key.startswith(f"{dataset}-"):
+            return groups
+    return ()
+
+
+def _values(groups: Sequence[Group], arm: str, variant: Mapping[str, str], claim: Claim) -> Scores:
+    """The metric at the declared seeds, 0 to seeds - 1, and no others: more runs than declared do not count."""
+    group = next((one for one in groups if one.arm == arm and dict(one.variant) == dict(variant)), None)
+    known = group.scores(claim.metric) if group else {}
+    if group and claim.minus:
+        less = group.scores(claim.minus)
+        known = {seed: value - less[seed] for seed, value in known.items() if seed in less}
+    declared = {seed: value for seed, value in known.items() if seed < claim.seeds}
+    return {seed: math.log(value) for seed, value in declared.items()} if claim.ratio else declared
+
+
+def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
+    path = report.folder / claim.table if report else None
+    if path is None or not path.is_file():
+        return Judged(UNTESTED, f"the study {claim.study} has no {claim.table} yet")
+    table = pd.read_csv(path) if path.suffix == ".csv" else pd.DataFrame(json.loads(path.read_text())["rows"])
+    for column, value in claim.rows.items():
+        table = table[table[column] == value]
+    values = [table.loc[table[claim.key] == name, claim.metric] for name in (claim.arm, opponent)]
+    if any(len(one) != 1 for one in values):
+        return Judged(UNTESTED, f"{claim.table} has no such row for {claim.arm} and {opponent}")
+    return judge_exact(float(values[0].iloc[0]), float(values[1].iloc[0]), claim)
+
+
+def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:
+    """`runs` with the numbers of the study's analyses as `analysis.<name>.<column>`, or `.<map>.<column>`."""
+    paths = [(name, folder / "analysis" / name / file) for name in record.analyses for file in MEASURES]
+    for name, path in paths:
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        values = pd.read_csv(path).set_index("id")
+        if "map" in values:
+            values = values.pivot(columns="map")
+            values.columns = [f"{kind}.{column}" for column, kind in values.columns]
+        runs = runs.merge(values.add_prefix(f"analysis.{name}."), left_on="id", right_index=True, how="left")
+    return runs

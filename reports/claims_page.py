@@ -1,0 +1,212 @@
+"""The verdicts as a page: a table, a sentence for each comparison, and what the reader must know of SMI."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.files import write_text
+from bench.reports import text
+from bench.reports.claims import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTED, Claim
+from bench.reports.claims_evidence import Evidence, Part, Verdict
+from bench.reports.results import table_label
+from bench.reports.statistics import ALPHA, Difference
+from bench.reports.tables import Cell, Column, Table
+from bench.reports.verify import lines_drifts, records_drifts
+
+ORDER = (SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTED)
+STEM = "claims"
+
+
+def table(verdicts: Sequence[Verdict]) -> Table:
+    """A row per claim; the records have every comparison at full precision."""
+    return Table(
+        label=table_label(STEM),
+        caption=(
+            "Verdicts on claims that were declared before the runs. Supported: every comparison of the claim is. "
+            "Contradicted: one of them is, after Holm's correction. Superiority at 2.5 % on each side, "
+            "non-inferiority and equivalence at 5 % on one."
+        ),
+        columns=[
+            Column("claim", numeric=False),
+            Column("verdict", numeric=False),
+            Column("test", numeric=False),
+            Column("study", numeric=False),
+        ],
+        body=[
+            [
+                Cell((one.claim.name,)),
+                Cell((one.verdict,), bold=one.verdict in (SUPPORTED, CONTRADICTED)),
+                Cell((one.claim.test, _margin(one.claim))),
+                Cell((one.claim.study,)),
+            ]
+            for one in verdicts
+        ],
+        aside=[],
+        notes=[],
+        records=[_record(one, part) for one in verdicts for part in one.parts],
+    )
+
+
+def sentences(one: Verdict) -> list[str]:
+    """The claim's words and hypothesis, what every comparison says, and what tests it elsewhere."""
+    claim = one.claim
+    lines = [f"“{claim.words}” ({claim.source}).", f"Tested: {claim.hypothesis}"]
+    lines += [_sentence(claim, part) for part in one.parts]
+    if one.verdict in (UNTESTED, UNDECIDED):
+        lines.append(f"To test it: {claim.elsewhere}")
+    return lines
+
+
+def reconstruction(evidence: Sequence[Evidence]) -> str:
+    """What stands above all verdicts."""
+    arms = sorted({group.arm for one in evidence for groups in one.groups.values() for group in groups})
+    forms = [arm for arm in arms if arm.partition(":")[0] == "smi"]
+    return (
+        "SMI here is a reconstruction: the paper's equation is not public, and its authors' code neither. What is "
+        "judged is how the forms below fare, not the paper's own runs; a claim that no form supports may still hold "
+        f"of the original. Forms tried: {text.listed(forms) if forms else 'none yet'}."
+    )
+
+
+def markdown(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
+    """The whole page."""
+    parts = ["# Claims", text.markdown(reconstruction(evidence)), table(verdicts).markdown().strip()]
+    for one in verdicts:
+        lines = "\n".join(f"- {text.markdown(line)}" for line in sentences(one))
+        parts.append(f"## {text.markdown(one.claim.name)}: {one.verdict}\n\n{lines}")
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
+    """The same as one file that needs no network."""
+    sections = []
+    for one in verdicts:
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in sentences(one))
+        sections.append(f"<h2>{html.escape(one.claim.name)}: {one.verdict}</h2>\n<ul>{lines}</ul>")
+    style = (
+        "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+        "td,th{padding:.2em .8em;text-align:left}"
+    )
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Claims</title>',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<style>{style}</style>\n</head>\n<body>\n<h1>Claims</h1>",
+            f"<p>{html.escape(reconstruction(evidence))}</p>",
+            table(verdicts).to_html(),
+            *sections,
+            "</body>\n</html>",
+        ]
+    )
+
+
+def write(verdicts: Sequence[Verdict], evidence: Sequence[Evidence], destination: Path) -> list[Path]:
+    """claims.md, claims.html and claims.csv under `destination`."""
+    files = {
+        f"{STEM}.md": markdown(verdicts, evidence),
+        f"{STEM}.html": to_html(verdicts, evidence),
+        f"{STEM}.csv": table(verdicts).csv(),
+    }
+    for name, body in files.items():
+        write_text(destination / name, body)
+    return [destination / name for name in files]
+
+
+def drifts(folder: Path, verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> list[str]:
+    """A line for each number or sentence of claims.csv and claims.md that does not follow from the studies."""
+    found = [f"{STEM}.csv: {line}" for line in records_drifts(folder / f"{STEM}.csv", table(verdicts), True)]
+    page = folder / f"{STEM}.md"
+    if page.is_file():
+        expected, lines = markdown(verdicts, evidence).splitlines(), page.read_text(encoding="utf-8").splitlines()
+        found += [f"{STEM}.md: {line}" for line in lines_drifts(expected, lines, True)]
+    return found
+
+
+def _margin(claim: Claim) -> str:
+    if not claim.margin:
+        return ""
+    return f"margin {_size(claim, claim.margin)}"
+
+
+def _is_accuracy(claim: Claim) -> bool:
+    return claim.metric.startswith("scores.") or claim.metric.endswith((".linear", ".knn"))
+
+
+def _size(claim: Claim, value: float) -> str:
+    if claim.ratio:
+        return f"{100 * value:g} %"
+    return f"{100 * value:g} points" if _is_accuracy(claim) else f"{value:g}"
+
+
+def _amount(claim: Claim, value: float) -> str:
+    if claim.ratio:
+        return f"{text.points(math.expm1(value))} %"
+    if _is_accuracy(claim):
+        return f"{text.points(value)} points"
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def _sentence(claim: Claim, part: Part) -> str:
+    where = f" on {part.dataset}" if part.dataset else ""
+    head = f"{claim.arm} against {part.opponent}{where}: {part.judged.verdict}"
+    found = part.judged
+    if found.difference is None:
+        return f"{head}; {found.reason}."
+    words = [f"{_column(claim)} {_amount(claim, found.difference.difference)}{_interval(claim, found.difference)}"]
+    if claim.test != "exact":
+        words.append(f"n = {part.n[0]} and {part.n[1]}")
+        if found.p_for is not None and found.p_against is not None:
+            words.append(f"one-sided {text.p_value(found.p_for)} for it, {text.p_value(found.p_against)} against it")
+    words += [found.reason] if found.reason else []
+    if _is_small(claim, part):
+        words.append(f"though by less than the {_size(claim, claim.margin)} that were declared to matter")
+    if found.verdict == UNDECIDED:
+        needed = "more than 1000 seeds" if found.needed is None else f"about {found.needed} seeds"
+        words.append(f"{needed} would decide it with 80 % probability, were this difference the true one")
+    return f"{head}; {'; '.join(words)}."
+
+
+def _is_small(claim: Claim, part: Part) -> bool:
+    against = part.judged.p_against
+    supported = part.judged.verdict == SUPPORTED and claim.test == "superiority"
+    return supported and against is not None and against < ALPHA / 2
+
+
+def _column(claim: Claim) -> str:
+    change = " (change)" if claim.starting_from else ""
+    return claim.metric.rpartition(".")[2].replace("_", " ") + change
+
+
+def _interval(claim: Claim, found: Difference) -> str:
+    if found.interval is None:
+        return ""
+    low, high = (_amount(claim, end).removesuffix(" points").removesuffix(" %") for end in found.interval)
+    return f" (95 % interval {low} to {high})"
+
+
+def _record(one: Verdict, part: Part) -> dict[str, object]:
+    found = part.judged
+    low, high = (found.difference.interval or (None, None)) if found.difference else (None, None)
+    return {
+        "claim": one.claim.name,
+        "verdict": one.verdict,
+        "arm": one.claim.arm,
+        "opponent": part.opponent,
+        "dataset": part.dataset,
+        "metric": one.claim.metric,
+        "test": one.claim.test,
+        "margin": one.claim.margin,
+        "part": found.verdict,
+        "n_arm": part.n[0],
+        "n_opponent": part.n[1],
+        "difference": found.difference.difference if found.difference else None,
+        "low": low,
+        "high": high,
+        "p_for": found.p_for,
+        "p_against": found.p_against,
+        "seeds_needed": found.needed,
+        "reason": found.reason,
+    }
