@@ -56,20 +56,52 @@ def curves(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     A last line without its newline was being written and is left out. A run without metrics.csv has no rows.
     """
-    frames, problems = [], []
+    texts: dict[str, str] = {}
+    problems = {}
     for identifier, folder in zip(runs["id"], runs["folder"], strict=True):
         path = Path(folder, "metrics.csv")
-        if not path.exists():
-            continue
         try:
-            whole_lines = path.read_text(encoding="utf-8").rpartition("\n")[0]
-            frame = pd.read_csv(io.StringIO(whole_lines))
-            values = frame.apply(pd.to_numeric)
-        except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-            problems.append(f"{identifier}: metrics.csv cannot be read ({_one_line(error)})")
-            continue
-        frames.append(values.assign(id=identifier))
-    return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["id", "epoch"])), problems
+            if path.exists():
+                texts[identifier] = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        except (OSError, ValueError) as error:
+            problems[identifier] = error
+    frames = []
+    for members in _by_header(texts):
+        try:
+            frames.append(_parsed(members))
+        except ValueError:  # pandas' parser errors are ValueErrors; one of these files is to blame
+            for identifier, text in members.items():
+                try:
+                    frames.append(_parsed({identifier: text}))
+                except ValueError as error:
+                    problems[identifier] = error
+    place = {identifier: number for number, identifier in enumerate(runs["id"])}
+    curves = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["id", "epoch"])
+    curves = curves.sort_values("id", key=lambda ids: ids.map(place), kind="stable", ignore_index=True)
+    return curves, [
+        f"{identifier}: metrics.csv cannot be read ({_one_line(problems[identifier])})"
+        for identifier in sorted(problems, key=place.__getitem__)
+    ]
+
+
+def _by_header(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Texts of CSV files by run, those with one header together: to parse many small files apart takes long."""
+    groups: dict[str, dict[str, str]] = {}
+    for identifier, text in texts.items():
+        groups.setdefault(text.partition("\n")[0], {})[identifier] = text
+    yield from groups.values()
+
+
+def _parsed(texts: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of CSV texts with one header, each with its run's `id`. Raises ValueError where one is damaged."""
+    header = next(iter(texts.values())).partition("\n")[0]
+    bodies = {identifier: text.partition("\n")[2] for identifier, text in texts.items()}
+    counts = [body.count("\n") + 1 if body else 0 for body in bodies.values()]
+    frame = pd.read_csv(io.StringIO("\n".join([header, *filter(None, bodies.values())])))
+    if len(frame) != sum(counts):
+        raise ValueError("a line is empty or a quotation mark is left open")
+    identifiers = [identifier for identifier, count in zip(bodies, counts, strict=True) for _ in range(count)]
+    return frame.apply(pd.to_numeric).assign(id=identifiers)
 
 
 def _run_folders(output: Path) -> Iterator[Path]:
