@@ -87,7 +87,7 @@ def _objectives(rows: Sequence[Row], column: str, unit: str) -> Figure:
         axes.set_yscale("log")
         axes.set(title=f"B = {batch}", xlabel="width D", ylabel=_axis(column))
         axes.grid(lw=0.4)
-        if axes is not panels[-1]:
+        if axes is not panels[-1] and axes.legend_ is not None:
             axes.legend_.remove()
     for axes in panels[1:]:
         axes.sharey(panels[0])

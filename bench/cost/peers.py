@@ -46,8 +46,7 @@ def losses() -> dict[str, nn.Module]:
     """lightly's loss modules by `lightly/<method>`; solo-learn's are methods of this suite."""
     if "lightly" not in installed():
         return {}
-    from lightly import loss
-
+    loss = importlib.import_module("lightly.loss")
     return {
         "lightly/barlow": loss.BarlowTwinsLoss(),
         "lightly/vicreg": loss.VICRegLoss(),
@@ -152,7 +151,7 @@ def _loop(
             first, second = (view.to(device, non_blocking=True) for view in batch)
             with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16"):
                 value = loss(network(first).float(), network(second).float())
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
 
@@ -188,9 +187,7 @@ def _torchvision(augment: Augmentation, view: int, size: int, mean: list[float],
 
 
 def _lightly(augment: Augmentation, view: int, size: int, mean: list[float], std: list[float]) -> Transform:
-    from lightly.transforms.byol_transform import BYOLView1Transform
-
-    return BYOLView1Transform(
+    return importlib.import_module("lightly.transforms.byol_transform").BYOLView1Transform(
         input_size=size,
         cj_prob=augment.jitter,
         cj_bright=augment.brightness,

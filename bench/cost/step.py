@@ -17,7 +17,7 @@ from bench.cost.clock import paired_ratio, repeated, take_turns, wait
 from bench.cost.counters import gigaflops, peak_tensor_mib
 from bench.cost.record import Row
 from bench.data import Data
-from bench.evaluate.protocol import evaluate, labelled_features
+from bench.evaluate.protocol import Parts, evaluate, labelled_features
 from bench.pretrain import Trainer
 from bench.spec import RunSpec
 from bench.store import RunFolder
@@ -73,7 +73,7 @@ def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Ro
     """What comes beside the steps, each measured once: features, classifiers, a checkpoint."""
     trainer = Trainer(spec, data, device)
     protocol, encoder = spec.protocol, trainer.method.encoder
-    found = []
+    found: list[Parts] = []
 
     def features() -> None:
         found[:] = [labelled_features(encoder, data, protocol.image_size, protocol.precision)]

@@ -104,12 +104,19 @@ def _peers(rows: Sequence[Row], kind: str) -> str:
     if not rows:
         return ""
     rate = "images_per_second" if kind == "wall_ms" else "images_per_cpu_second"
-    others = [row[rate] for row in rows if not row["name"].startswith(("bench", "floor"))]
+    others = [row for row in rows if not row["name"].startswith(("bench", "floor"))]
+
+    def against(row: Row, precision: str) -> str:
+        """`row` over the fastest other library in that precision."""
+        rates = [other[rate] for other in others if other["name"].endswith(precision)]
+        return f"{row[rate] / max(rates):.2f}" if rates else ""
+
     table = [
         [
             row["name"],
             f"{row[rate]:,.1f}",
-            f"{row[rate] / max(others):.2f}" if others else "",
+            against(row, row["name"].split()[-1]),
+            against(row, "float32"),
             f"{100 / row['ratio']:.0f} [{100 / row['ratio_high']:.0f}, {100 / row['ratio_low']:.0f}]",
         ]
         for row in rows
@@ -118,7 +125,8 @@ def _peers(rows: Sequence[Row], kind: str) -> str:
     head = [
         "",
         f"images per {'second' if kind == 'wall_ms' else 'CPU second'}",
-        "x fastest other library",
+        "x fastest other library, same precision",
+        "x fastest other library in float32",
         "% of the first floor [quartiles]",
     ]
     return (
