@@ -100,7 +100,7 @@ def _torchvision(name: str) -> nn.Module:
     return network
 
 
-def encoder_of_file(path: Path, backbone: str | None, width: int | None, image_size: int) -> nn.Module:
+def encoder_of_file(path: Path, backbone: str | None, width: int | None, image_size: int) -> backbones.ResNet:
     """A backbone with the weights of `path`, every one of which must fit. Raises UserError where one does not."""
     if backbone is None:
         raise UserError(f"Say with --backbone which network {path} is: {', '.join(backbones.LAYOUTS)}.")
