@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN = (0.01, 0.05, 0.1, 0.5)
 """Of the shares of pairs in shares.csv, those in the table."""
-Terms = Callable[[pd.DataFrame, Mapping[str, Any]], tuple[pd.Series, pd.Series]]  # type: ignore[type-arg]
+Terms = Callable[[pd.DataFrame, Mapping[str, Any]], tuple["pd.Series[Any]", "pd.Series[Any]"]]
 LOSS_TERMS: dict[str, Terms] = {
     "smi": lambda epochs, config: (epochs["alignment"], config["w"] * epochs["redundancy"]),
     "barlow": lambda epochs, config: (epochs["invariance"], config["lambda_"] * epochs["redundancy"]),
@@ -39,7 +39,7 @@ LOSS_TERMS: dict[str, Terms] = {
 def write_section(run_folders: Sequence[Path], destination: Path, reference: str | None) -> Path:
     """Draw what `bench.analysis.dynamics` computed under `destination`; returns the path of section.md."""
     gradients, shares, toys = (read_csv(destination / f"{name}.csv") for name in ("gradients", "shares", "toy"))
-    looks = _looks(gradients["objective"])
+    looks = _looks(gradients["objective"].tolist())
     drawings = [
         rendered(
             pulls(gradients, looks),
@@ -133,8 +133,9 @@ def _circle(axes: Axes, rows: pd.DataFrame, last: int) -> None:
     turn = np.linspace(0, 2 * np.pi, 200)
     for radius in (0.35, 1.0):
         axes.plot(radius * np.cos(turn), radius * np.sin(turn), color="#cccccc", lw=0.8, zorder=0)
-    for (image, view), path in rows.groupby(["image", "view"]):
-        color, radius = PALETTE[int(image) % len(PALETTE)], 0.35 + 0.65 * path["step"] / last
+    for keys, path in rows.groupby(["image", "view"]):
+        image, view = (int(str(key)) for key in keys)
+        color, radius = PALETTE[image % len(PALETTE)], 0.35 + 0.65 * path["step"] / last
         x, y = radius * np.cos(path["angle"]), radius * np.sin(path["angle"])
         axes.plot(x, y, color=color, lw=1.2, ls="-" if view == 0 else (0, (3, 1.5)))
         axes.plot(x.iloc[:1], y.iloc[:1], "o", mfc="white", mec=color, ms=3.5, mew=0.9)
@@ -193,7 +194,7 @@ def _table(shares: pd.DataFrame) -> Table:
         body=body,
         aside=[],
         notes=["For a loss that pulls at all pairs alike each number would be that of its heading."],
-        records=shares.to_dict("records"),
+        records=[{str(key): value for key, value in row.items()} for row in shares.to_dict("records")],
     )
 
 

@@ -45,7 +45,7 @@ def write_section(run_folders: Sequence[Path], destination: Path, reference: str
     """Draw what `bench.analysis.localisation` measured under `destination`; returns the path of section.md."""
     scores, chance = read_csv(destination / "scores.csv"), read_csv(destination / "chance.csv")
     wide = scores.pivot(index="id", columns="map", values=list(SCORES))
-    wide.columns = [f"{name}.{score}" for score, name in wide.columns]
+    wide.columns = pd.Index([f"{column[1]}.{column[0]}" for column in wide.columns])
     values = wide.reset_index().merge(scores.groupby("id")["images"].first(), on="id")
     tables, drawings = [], []
     for comparison in compared(loaded(run_folders), values, reference):

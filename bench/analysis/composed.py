@@ -59,7 +59,7 @@ class Composed:
 
 def _of_other_classes(labels: Tensor, generator: torch.Generator) -> Tensor:
     """For each of `labels` (N,) the position of one that differs, drawn evenly."""
-    if len(labels.unique()) < 2:
+    if (labels == labels[0]).all():
         raise UserError("Pictures are composed of two classes at least; give --background, or more --images.")
     order = labels.argsort(stable=True)
     ordered = labels[order]

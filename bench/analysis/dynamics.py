@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from bench.analysis import toy
-from bench.analysis.pairs import attraction, closed_form, objective_of
+from bench.analysis.pairs import Kind, attraction, closed_form, objective_of
 from bench.seeds import derive
 from bench.store import disk_errors
 
@@ -70,7 +71,7 @@ def analyse(
     for name in tqdm(objectives, desc="gradients", unit="objective", disable=None, delay=2):
         curves = gradient_curves(name, seed)
         gradients += curves
-        negative = [float(row["attraction"]) for row in curves if row["pair"] == "negative"]
+        negative = [row["attraction"] for row in curves if row["pair"] == "negative"]
         shares += [{"objective": name, **row} for row in gradient_shares(negative, cosines)]
     for name in tqdm(on_the_circle, desc="toy problems", unit="objective", disable=None, delay=2):
         angles, losses = toy.trajectories(objective_of(name, toy.IMAGES, 2)[0], seed)
@@ -88,16 +89,16 @@ def analyse(
         return write_section(run_folders, destination, reference)
 
 
-def gradient_curves(name: str, seed: int) -> list[dict[str, float | str | None]]:
+def gradient_curves(name: str, seed: int) -> list[dict[str, Any]]:
     """Attraction of a positive and of a negative pair at COSINES, by autograd and, where there is one, closed form."""
     objective, config = objective_of(name, BATCH, WIDTH)
-    rows: list[dict[str, float | str | None]] = []
-    for kind in ("positive", "negative"):
+    rows: list[dict[str, Any]] = []
+    kinds: tuple[Kind, ...] = ("positive", "negative")
+    for kind in kinds:
         measured = attraction(objective, kind, COSINES, BATCH, WIDTH, DRAWS, seed)
         exact = closed_form(name, config, kind, COSINES, BATCH)
         for index, cosine in enumerate(COSINES):
-            row: dict[str, float | str | None] = {"objective": name, "pair": kind, "cosine": cosine}
-            row |= {"attraction": measured[index].item()}
+            row = {"objective": name, "pair": kind, "cosine": cosine, "attraction": measured[index].item()}
             rows.append(row | {"closed_form": None if exact is None else exact[index].item()})
     return rows
 

@@ -89,4 +89,4 @@ def _map(values: Tensor, features: Tensor) -> Tensor:
     shifted = values - values.amin(1, keepdim=True)
     rounding = 1e-6 * values.abs().amax(1, keepdim=True)
     flat = shifted.amax(1, keepdim=True) <= rounding
-    return torch.where(flat, 1.0, shifted).unflatten(1, features.shape[2:])
+    return torch.where(flat, 1.0, shifted).view(-1, *features.shape[2:])

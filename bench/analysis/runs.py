@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 
+from bench.backbones import ResNet
 from bench.data import Data, Images, load
 from bench.datasets._store import prepare
 from bench.errors import UserError
@@ -25,9 +26,9 @@ class Where:
     """Where datasets lie, as for `bench run`, and the device that does the work."""
 
     data_root: Path
+    store_root: Path | None
+    skip_corrupt: bool
     device: torch.device
-    store_root: Path | None = None
-    skip_corrupt: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class FinishedRun:
     folder: Path
     spec: RunSpec
 
-    def encoder(self, device: torch.device) -> nn.Module:
+    def encoder(self, device: torch.device) -> ResNet:
         """The trained network on `device`, in evaluation mode. Raises UserError where its file does not fit."""
         protocol = self.spec.protocol
         path = self.folder / "encoder.safetensors"

@@ -93,7 +93,7 @@ def _run(name: str, run_folders: list[Path], destination: Path, arguments: argpa
         return dynamics.analyse(run_folders, destination, **settings)
     from bench.analysis.runs import Where
 
-    where = Where(arguments.data_root, device, arguments.store_root, arguments.skip_corrupt)
+    where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
     if name == "geometry":
         from bench.analysis import geometry
 

@@ -5,10 +5,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.representation import alignment, effective_rank, is_collapsed, negative_positives, uniformity
+from bench.analysis.representation import (
+    alignment,
+    class_separation,
+    effective_rank,
+    is_collapsed,
+    negative_positives,
+    redundancy,
+    spectrum,
+    uniformity,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 rows = st.integers(2, 30)
@@ -151,3 +160,52 @@ def test_uniformity_does_not_underflow():
 def test_uniformity_needs_a_pair():
     with pytest.raises(ValueError, match="two rows"):
         uniformity(torch.ones(1, 3))
+
+
+@given(seeds, rows, widths)
+def test_spectrum_falls_and_adds_up(seed, count, width):
+    shares = spectrum(gaussian(seed, count, width))
+    assert len(shares) == min(count - 1, width)
+    assert shares.sum().item() == pytest.approx(1.0)
+    assert (shares.diff() <= 0).all()
+
+
+@given(seeds, st.integers(5, 40), st.integers(2, 8))
+def test_redundancy_equals_the_mean_squared_off_diagonal_correlation(seed, count, width):
+    a = gaussian(seed, count, width)
+    b = 0.5 * a + gaussian(seed + 1, count, width) + 2
+    correlation = np.corrcoef(a.numpy().T, b.numpy().T)[:width, width:]
+    expected = (correlation[~np.eye(width, dtype=bool)] ** 2).mean()
+    assert redundancy(a, b) == pytest.approx(expected, rel=1e-9)
+    assert redundancy(7 * a - 3, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_redundancy_of_independent_repeated_and_dead_features():
+    x = gaussian(0, 400, 20)
+    assert redundancy(x, gaussian(1, 400, 20)) == pytest.approx(1 / 400, rel=0.2)
+    repeated = x[:, :1].repeat(1, 4)
+    assert redundancy(repeated, -repeated) == pytest.approx(1.0)
+    dead = torch.cat([repeated, torch.full((400, 5), 0.3, dtype=torch.float64)], dim=1)
+    assert redundancy(dead, dead) == pytest.approx(1.0)
+    assert math.isnan(redundancy(torch.ones(10, 3), torch.ones(10, 3)))
+
+
+@given(seeds, st.integers(2, 4), st.integers(1, 5))
+def test_class_separation_equals_the_definition_over_pairs(seed, classes, width):
+    labels = torch.cat(
+        [torch.arange(classes), torch.randint(classes, (9,), generator=torch.Generator().manual_seed(3))]
+    )
+    x = gaussian(seed, len(labels), width) + 1
+    u = unit(x.numpy())
+    distances = 1 - u @ u.T
+    blocks = np.array([[distances[labels == i][:, labels == j].mean() for j in range(classes)] for i in range(classes)])
+    assume(blocks.mean() > 1e-6)  # in one dimension all may point the same way
+    expected = 1 - np.diag(blocks).mean() / blocks.mean()
+    assert class_separation(x, labels) == pytest.approx(expected, abs=1e-9)
+
+
+def test_class_separation_of_points_noise_and_nothing():
+    labels = torch.arange(400) % 4
+    assert class_separation(torch.eye(4)[labels] * 3, labels) == pytest.approx(1.0)
+    assert class_separation(gaussian(0, 400, 50), labels) == pytest.approx(3 / 400, abs=4e-3)
+    assert math.isnan(class_separation(torch.ones(400, 3), labels))
