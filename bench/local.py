@@ -39,59 +39,99 @@ class Execution:
     threads: int
     checkpoint_seconds: float
 
+    def request(self, specs: Sequence[RunSpec]) -> dict[str, Any]:
+        """What a worker is told (bench/worker.py)."""
+        return {
+            "runs": [spec.canonical() for spec in specs],
+            "output": str(self.output),
+            "data_root": str(self.data_root),
+            "store_root": None if self.store_root is None else str(self.store_root),
+            "device": self.device,
+            "threads": self.threads,
+            "checkpoint_seconds": self.checkpoint_seconds,
+        }
+
 
 def run(specs: Sequence[RunSpec], execution: Execution, fresh: bool) -> None:
     """Finish every run of the plan that is not finished; `fresh` repeats all.
 
     Raises UserError when a worker met something the user must mend, or died; what is finished stays.
     """
-    folders = [RunFolder(execution.output, spec.id) for spec in specs]
     with disk_errors(execution.output):
-        execution.output.mkdir(parents=True, exist_ok=True)
-        busy = next((folder for folder in folders if fresh and folder.lock.is_held()), None)
-        if busy is not None:
-            raise UserError(f"{busy.path} is being run by another process; wait for it, or leave --fresh out.")
-        for folder in folders:
-            folder.reset(fresh)
-        open_runs = [(spec, folder) for spec, folder in zip(specs, folders, strict=True) if folder.result() is None]
-        if open_runs:
+        left = make_ready(specs, execution.output, fresh)
+        if left:
             with _termination_interrupts():
-                _work([spec for spec, _ in open_runs], [folder for _, folder in open_runs], execution)
+                _work(left, execution)
 
 
-def _work(specs: Sequence[RunSpec], folders: Sequence[RunFolder], execution: Execution) -> None:
-    request = {
-        "runs": [spec.canonical() for spec in specs],
-        "output": str(execution.output),
-        "data_root": str(execution.data_root),
-        "store_root": None if execution.store_root is None else str(execution.store_root),
-        "device": execution.device,
-        "threads": execution.threads,
-        "checkpoint_seconds": execution.checkpoint_seconds,
-    }
-    gpus, processes = group.gpus(execution.device), specs[0].world_size
+def make_ready(specs: Sequence[RunSpec], output: Path, fresh: bool) -> list[RunSpec]:
+    """The runs that are left to do, their folders ready for a new attempt. Raises UserError where `fresh` would take
+    a run away from the process that is at it."""
+    output.mkdir(parents=True, exist_ok=True)
+    folders = [RunFolder(output, spec.id) for spec in specs]
+    busy = next((folder for folder in folders if fresh and folder.lock.is_held()), None)
+    if busy is not None:
+        raise UserError(f"{busy.path} is being run by another process; wait for it, or leave --fresh out.")
+    for folder in folders:
+        folder.reset(fresh)
+    return [spec for spec, folder in zip(specs, folders, strict=True) if folder.result() is None]
+
+
+def _work(specs: Sequence[RunSpec], execution: Execution) -> None:
+    request, processes, gpus = execution.request(specs), specs[0].world_size, group.gpus(execution.device)
     if gpus and processes > len(gpus):
         raise UserError(f"--processes {processes} needs as many GPUs; torch sees {len(gpus)} here.")
     groups: list[Group] = []
-    ended: set[str] = set()
     try:
-        with _bar(specs) as bar:
+        with Reporter(specs, execution.output) as reporter:
             for number in range(min(execution.jobs, len(specs))):
-                groups.append(Group(request, number, processes, gpus, len(ended)))
+                groups.append(Group(request, number, processes, gpus, reporter.ended))
             while any([each.running() for each in groups]):
                 time.sleep(POLL_SECONDS)
-                _report(specs, folders, ended, bar)
+                reporter.look()
                 for number, each in enumerate(groups):
                     if each.code() == group.MISTAKE:
                         raise UserError(each.explain())
                     # A run that failed ends its processes, and it has a result now; the other runs go on in new ones.
-                    if each.code() == group.BROKEN_UP and each.started_after < len(ended) < len(specs):
-                        groups[number] = Group(request, number, processes, gpus, len(ended))
-            _report(specs, folders, ended, bar)
-        if len(ended) < len(specs):
+                    if each.code() == group.BROKEN_UP and each.started_after < reporter.ended < len(specs):
+                        groups[number] = Group(request, number, processes, gpus, reporter.ended)
+            reporter.look()
+        if reporter.ended < len(specs):
             raise UserError(next(each for each in groups if each.code() != 0).explain())
     finally:
         group.stop(groups)
+
+
+class Reporter:
+    """A line for every run that has ended, and a progress bar; both follow from the run folders alone."""
+
+    def __init__(self, specs: Sequence[RunSpec], output: Path) -> None:
+        self._runs = [(spec, RunFolder(output, spec.id)) for spec in specs]
+        self._ended: set[str] = set()
+        epochs = sum(spec.protocol.epochs for spec in specs)
+        self._bar = tqdm(total=epochs, unit="epoch", desc=f"{len(specs)} runs", delay=2, disable=None)
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    @property
+    def ended(self) -> int:
+        """Number of runs that had ended at the last look."""
+        return len(self._ended)
+
+    def look(self) -> None:
+        """Print a line for every run that has ended since the last look, and move the bar."""
+        done = 0
+        for spec, folder in self._runs:
+            result = None if spec.id in self._ended else folder.result()
+            if result is not None:
+                self._ended.add(spec.id)
+                tqdm.write(f"{spec.id}  {in_words(result)}")
+            done += spec.protocol.epochs if spec.id in self._ended else _epochs_done(folder)
+        self._bar.update(done - self._bar.n)
 
 
 @contextmanager
@@ -102,23 +142,6 @@ def _termination_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _bar(specs: Sequence[RunSpec]) -> tqdm[Any]:
-    epochs = sum(spec.protocol.epochs for spec in specs)
-    return tqdm(total=epochs, unit="epoch", desc=f"{len(specs)} runs", delay=2, disable=None)
-
-
-def _report(specs: Sequence[RunSpec], folders: Sequence[RunFolder], reported: set[str], bar: tqdm[Any]) -> None:
-    """Print a line for every run that has ended since the last call, and move the bar."""
-    done = 0
-    for spec, folder in zip(specs, folders, strict=True):
-        result = None if spec.id in reported else folder.result()
-        if result is not None:
-            reported.add(spec.id)
-            tqdm.write(f"{spec.id}  {in_words(result)}")
-        done += spec.protocol.epochs if spec.id in reported else _epochs_done(folder)
-    bar.update(done - bar.n)
 
 
 def _epochs_done(folder: RunFolder) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -238,7 +239,9 @@ def _parallel(method: Method) -> DistributedDataParallel:
     synchronised on GPUs and local on CPUs. Without `find_unused_parameters` the gradients would change places between
     the first step and the next ones, and with them the rounding of their sums, after every resumption again.
     """
-    return DistributedDataParallel(method, broadcast_buffers=False, find_unused_parameters=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.15 has another name for it, which 2.11 lacks
+        return DistributedDataParallel(method, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def method_class(spec: RunSpec) -> type[Method]:

@@ -47,7 +47,7 @@ def main() -> int:
         return MISTAKE
     except distributed.BrokenUp as error:
         print(error, file=sys.stderr, flush=True)
-        return BROKEN_UP
+        os._exit(BROKEN_UP)  # an orderly end may abort in torch, whose threads still hold the broken connections
     except interrupt.Interrupted:
         return STOPPED
     return 0

@@ -67,9 +67,10 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
     """What `carry_out` takes beside `add_execution_options`."""
     parser.add_argument(
         "--executor",
-        choices=["local", "slurm"],
+        choices=["local", "inline", "slurm"],
         default="local",
-        help="where the runs are carried out: local (default), on this machine, or slurm, as jobs of a cluster",
+        help="where the runs are carried out: local (default), in processes of this machine; inline, in this one or in "
+        "those of torchrun; slurm, as jobs of a cluster",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and its estimated cost, run nothing")
     how = parser.add_mutually_exclusive_group()
@@ -118,19 +119,26 @@ def carry_out(arguments: argparse.Namespace, planned: Planner, report: Callable[
 
 
 def _here(arguments: argparse.Namespace, planned: Planner, report: Callable[[], None]) -> int:
-    from bench import local
+    from bench import inline, local
     from bench.hardware import resolve_device
 
+    alone = arguments.executor == "inline"
+    if alone:
+        arguments.processes, arguments.jobs = inline.processes(arguments.processes), inline.jobs(arguments.jobs)
     device = resolve_device(arguments.device)
     specs, preset = planned(device)
     execution = execution_of(arguments, device, len(specs))
-    print(f"{_headline(specs, preset)} on {device.type}, {execution.jobs} at a time", flush=True)
+    speaks = not alone or inline.leads()
+    if speaks:
+        print(f"{_headline(specs, preset)} on {device.type}, {execution.jobs} at a time", flush=True)
     if arguments.dry_run:
         from bench.estimate import print_estimate
 
         print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, execution.jobs)
         return 0
-    local.run(specs, execution, arguments.fresh)
+    (inline if alone else local).run(specs, execution, arguments.fresh)
+    if not speaks:
+        return 0
     report()
     return _code(specs, arguments.output)
 
