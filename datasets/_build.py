@@ -81,7 +81,7 @@ def build(raw: RawData, folder: Path, short_side: int | None, skip_corrupt: bool
         "counts": {name: len(split.kept) for name, split in written.items()},
         "mean": written["train"].mean,
         "std": written["train"].std,
-        "fingerprint": _fingerprint(written, raw.classes),
+        "fingerprint": fingerprint({name: (w.digests, w.labels) for name, w in written.items()}, raw.classes),
         "skipped": [{"path": _name(source, index), "reason": why} for source, index, why in failures],
         "duplicates": _duplicates(written),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
@@ -153,7 +153,7 @@ def _measure(pool: ThreadPoolExecutor, source: _Source, name: str) -> tuple[dict
 
     sizes: dict[int, tuple[int, int]] = {}
     failures: dict[int, str] = {}
-    for result in _tracked(pool, task, range(len(source.labels)), 256, f"measure {name}"):
+    for result in tracked(pool, task, range(len(source.labels)), 256, f"measure {name}"):
         for index, value in result:
             if isinstance(value, str):
                 failures[index] = value
@@ -180,7 +180,7 @@ def _decode(
         return chunk
 
     length = min(256, max(1, CHUNK_BYTES // stride))
-    return list(_tracked(pool, task, range(len(kept)), length, f"decode {name}"))
+    return list(tracked(pool, task, range(len(kept)), length, f"decode {name}"))
 
 
 def _decode_chunk(source: _Source, indices: Sequence[int], canvases: np.ndarray) -> _Chunk:
@@ -195,7 +195,7 @@ def _decode_chunk(source: _Source, indices: Sequence[int], canvases: np.ndarray)
             continue
         height, width = picture.shape[1:]
         canvases[row, :, :height, :width] = picture
-        digests[index] = hashlib.sha256(np.array([height, width], dtype="<i8").tobytes() + picture.tobytes()).digest()
+        digests[index] = picture_digest(picture)
         wide = picture.reshape(3, -1).astype(np.int32)
         sums += wide.sum(axis=1, dtype=np.int64)
         squares += np.einsum("cp,cp->c", wide, wide, dtype=np.int64)
@@ -203,9 +203,10 @@ def _decode_chunk(source: _Source, indices: Sequence[int], canvases: np.ndarray)
     return _Chunk(digests, failures, sums, squares, pixels)
 
 
-def _tracked(
+def tracked(
     pool: ThreadPoolExecutor, task: Callable[[Sequence[int]], Any], rows: range, length: int, title: str
 ) -> Iterable[Any]:
+    """What `task` gives for each `length` of the rows, in order, under a progress bar."""
     parts = [rows[start : start + length] for start in range(0, len(rows), length)]
     with tqdm(desc=title, total=len(rows), unit=" images", disable=None, delay=2) as progress:
         for part, result in zip(parts, pool.map(task, parts), strict=True):
@@ -239,14 +240,18 @@ def _check_classes(written: Mapping[str, _Written], classes: Sequence[str]) -> N
             raise UserError(f"No readable image of class '{classes[int(np.argmin(counts))]}' in the {name} split.")
 
 
-def _fingerprint(written: Mapping[str, _Written], classes: Sequence[str]) -> str:
-    """SHA-256 over class names and, per split, the pictures' own digests (size and pixels) and the labels, in order."""
+def picture_digest(picture: np.ndarray) -> bytes:
+    """SHA-256 of a picture (3, h, w) uint8: its size and pixels."""
+    return hashlib.sha256(np.array(picture.shape[1:], dtype="<i8").tobytes() + picture.tobytes()).digest()
+
+
+def fingerprint(splits: Mapping[str, tuple[Sequence[bytes], np.ndarray]], classes: Sequence[str]) -> str:
+    """SHA-256 over class names and, per split, the pictures' own digests and the labels (N,), in order."""
     total = hashlib.sha256(json.dumps(list(classes)).encode())
-    for name in sorted(written):
-        split = written[name]
-        total.update(f"{name} {len(split.kept)}".encode())
-        total.update(b"".join(split.digests))
-        total.update(split.labels.astype("<i8").tobytes())
+    for name, (digests, labels) in sorted(splits.items()):
+        total.update(f"{name} {len(digests)}".encode())
+        total.update(b"".join(digests))
+        total.update(labels.astype("<i8").tobytes())
     return total.hexdigest()
 
 

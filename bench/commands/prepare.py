@@ -10,6 +10,7 @@ HELP = "Download, check and decode datasets, so that later runs start at once."
 EXAMPLES = """examples:
   python -m bench prepare --dataset imagewoof
   python -m bench prepare --dataset folder:~/pictures --skip-corrupt
+  python -m bench prepare --dataset imagewoof --check          after a disk or a copy went wrong
 """
 
 
@@ -18,13 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", required=True, metavar="NAME", help="name, NAME:VARIANT or folder:PATH; several with commas"
     )
     add_data_options(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="read every decoded picture again and hold it against the fingerprint"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from bench.datasets._check import check
     from bench.datasets._store import prepare
     from bench.plan import open_dataset
 
     for name in comma_separated("--dataset", arguments.dataset):
         store = prepare(open_dataset(name), arguments.data_root, arguments.store_root, arguments.skip_corrupt)
         print(store.describe())
+        if arguments.check:
+            check(store)
+            print("  every picture and label is as it was decoded")
     return 0
