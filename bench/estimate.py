@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from bench.data import load
 from bench.datasets._store import open_store
-from bench.hardware import cores, prepare_process
+from bench.evaluate.features import extract
+from bench.hardware import cores, peak_memory_mib, prepare_process, reset_peak_memory
 from bench.plan import open_dataset
 from bench.pretrain import Trainer
 from bench.spec import RunSpec
@@ -19,14 +21,30 @@ from bench.store import RunFolder
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 3
+PICTURES = 512
+"""Whose features are extracted to time it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one run: seconds of pretraining, seconds in which features are extracted for its curve and its scores, and the
+    peak memory of a step (as in result.json)."""
+
+    pretraining: float
+    features: float
+    memory_mib: float
+
+    @property
+    def seconds(self) -> float:
+        return self.pretraining + self.features
 
 
 def print_estimate(
     specs: Sequence[RunSpec], output: Path, data_root: Path, store_root: Path | None, device: torch.device, jobs: int
 ) -> None:
-    """Print each run with its state and estimated pretraining time, and the total of what is left."""
+    """Print each run with its state and estimated time and memory, and the total of what is left."""
     prepare_process(device, max(1, cores() // jobs))
-    seconds: dict[str, float] = {}
+    estimates: dict[str, Estimate] = {}
     left = 0.0
     for spec in specs:
         result = RunFolder(output, spec.id).result()
@@ -34,25 +52,54 @@ def print_estimate(
             print(f"{spec.id}  {result['status']}")
             continue
         kind = spec.id.rpartition("/")[0]
-        if kind not in seconds:
-            seconds[kind] = pretraining_seconds(spec, data_root, store_root, device, time.perf_counter)
-        print(f"{spec.id}  about {seconds[kind]:.0f} s")
-        left += seconds[kind]
+        if kind not in estimates:
+            estimates[kind] = estimate(_trainer(spec, data_root, store_root, device), time.perf_counter)
+        own = estimates[kind]
+        print(f"{spec.id}  about {own.seconds:.0f} s, {own.features:.0f} s of it features; {own.memory_mib:.0f} MiB")
+        left += own.seconds
     print(
-        f"Left: about {left / jobs / 60:.1f} minutes of pretraining with {jobs} at a time (an estimate from "
-        f"{TIMED_STEPS} steps each; evaluation not included)."
+        f"Left: about {left / jobs / 60:.1f} minutes with {jobs} at a time (an estimate from {TIMED_STEPS} steps and "
+        f"the features of {PICTURES} pictures each; fitting the classifiers is not included)."
     )
+
+
+def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
+    """What the rest of a run would take by `clock`, from a few steps of it."""
+    reset_peak_memory(trainer.device)
+    pretraining = _step_seconds(trainer, clock) * trainer.total_steps
+    memory = peak_memory_mib(trainer.device)
+    data, protocol = trainer.data, trainer.spec.protocol
+    rows = torch.arange(min(PICTURES, len(data.train)), device=data.train.device)
+    times = []
+    for _ in range(2):  # the first warms up
+        start = clock()
+        features = extract(
+            trainer.method.encoder, data.train, protocol.image_size, data.mean, data.std, protocol.precision, rows
+        )
+        features.sum().item()  # waits for the device
+        times.append(clock() - start)
+    seen = len(data.train) + len(data.validation)
+    pictures = seen * min(protocol.evaluate.curve_points, protocol.epochs) + seen + len(data.test)
+    return Estimate(pretraining, times[-1] / len(rows) * pictures, memory)
 
 
 def pretraining_seconds(
     spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device, clock: Callable[[], float]
 ) -> float:
     """Estimated seconds, by `clock`, of a run's pretraining alone."""
+    trainer = _trainer(spec, data_root, store_root, device)
+    return _step_seconds(trainer, clock) * trainer.total_steps
+
+
+def _trainer(spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device) -> Trainer:
     store = open_store(open_dataset(spec.dataset.name), data_root, store_root)
-    trainer = Trainer(spec, load(store, device), device)
+    return Trainer(spec, load(store, device), device)
+
+
+def _step_seconds(trainer: Trainer, clock: Callable[[], float]) -> float:
     times = []
     for _ in range(min(trainer.total_steps, WARM_UP_STEPS + TIMED_STEPS)):
         start = clock()
         trainer.measure_step()
         times.append(clock() - start)
-    return statistics.median(times[WARM_UP_STEPS:] or times) * trainer.total_steps
+    return statistics.median(times[WARM_UP_STEPS:] or times)
