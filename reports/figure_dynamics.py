@@ -135,8 +135,8 @@ def _circle(axes: Axes, rows: pd.DataFrame, last: int) -> None:
         axes.plot(radius * np.cos(turn), radius * np.sin(turn), color="#cccccc", lw=0.8, zorder=0)
     for keys, path in rows.groupby(["image", "view"]):
         image, view = (int(str(key)) for key in keys)
-        color, radius = PALETTE[image % len(PALETTE)], 0.35 + 0.65 * path["step"] / last
-        x, y = radius * np.cos(path["angle"]), radius * np.sin(path["angle"])
+        color, times = PALETTE[image % len(PALETTE)], 0.35 + 0.65 * path["step"] / last
+        x, y = times * np.cos(path["angle"]), times * np.sin(path["angle"])
         axes.plot(x, y, color=color, lw=1.2, ls="-" if view == 0 else (0, (3, 1.5)))
         axes.plot(x.iloc[:1], y.iloc[:1], "o", mfc="white", mec=color, ms=3.5, mew=0.9)
         axes.plot(x.iloc[-1:], y.iloc[-1:], "o" if view == 0 else "s", color=color, ms=5, alpha=0.8)

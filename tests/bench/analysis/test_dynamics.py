@@ -1,0 +1,41 @@
+"""The dynamics analysis as a whole, on two objectives."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis import dynamics
+from bench.errors import UserError
+
+OBJECTIVES = ("smi", "smi:transform=identity")
+
+
+@pytest.fixture(scope="module")
+def analysed(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dynamics")
+    return dynamics.analyse(runs, folder, objectives=OBJECTIVES, on_the_circle=("spectral",)).parent
+
+
+def test_autograd_and_closed_form_stand_side_by_side(analysed):
+    table = pd.read_csv(analysed / "gradients.csv")
+    assert len(table) == len(OBJECTIVES) * 2 * len(dynamics.COSINES)
+    assert np.allclose(table["attraction"], table["closed_form"], atol=1e-12)
+
+
+def test_the_nonlinear_objective_concentrates_on_the_related_pairs(analysed):
+    """One pair in sixteen is related. Linear pulls are |rho|; those of the matched information nearly rho^3."""
+    shares = pd.read_csv(analysed / "shares.csv").set_index(["objective", "top"])["share"]
+    assert shares["smi", 0.05] > 2 * shares["smi:transform=identity", 0.05] > 4 * 0.05
+    assert shares["smi", 1.0] == pytest.approx(1.0)
+
+
+def test_loss_terms_of_the_runs_are_drawn_and_need_none(analysed, tmp_path):
+    names = {path.name for path in (analysed / "figures").glob("*.png")}
+    assert "dynamics-terms-folder-squares.png" in names
+    dynamics.analyse([], tmp_path, objectives=OBJECTIVES[:1], on_the_circle=("spectral",))
+    assert {path.name for path in (tmp_path / "figures").glob("*.png")} == names - {"dynamics-terms-folder-squares.png"}
+
+
+def test_an_unknown_objective_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="Unknown setting 'smi.form_'"):
+        dynamics.analyse([], tmp_path, objectives=("smi:form_=match",))

@@ -1,0 +1,25 @@
+"""`analyse` from the command line: what it refuses, before anything is computed."""
+
+import pytest
+
+from bench.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["geometri", "runs"], "There is no analysis 'geometri'. Did you mean 'geometry'?"),
+        (["geometry", "runs", "--annotations", "here"], "--annotations belongs to `analyse localisation`"),
+        (["dynamics", "--images", "10"], "--images must be at least 4, and dynamics examines none"),
+        (["geometry", "runs", "--images", "3"], "--images must be at least 4"),
+        (["geometry", "nowhere"], "There is no output folder"),
+        (["geometry", "."], "There are no runs in ."),
+    ],
+)
+def test_mistakes_are_one_line(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert main(["analyse", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
