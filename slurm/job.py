@@ -99,6 +99,8 @@ def _work(task: Mapping[str, Any]) -> None:
         from submitit.helpers import TorchDistributedEnvironment
 
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        if os.environ["SLURM_JOB_NUM_NODES"] == "1":  # a node need not know itself by the name that SLURM calls it
+            os.environ["MASTER_ADDR"] = "127.0.0.1"
     work_through({**task["request"], "runs": [spec.canonical() for spec in specs]})
 
 

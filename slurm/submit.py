@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ def _sbatch(
     executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_python=python)
     executor.update_parameters(**parameters)
     try:
-        with _outside_of_jobs():
+        with _outside_of_jobs(), redirect_stderr(io.StringIO()):  # submitit prints there what it raises, too
             submitted = executor.map_array(function, texts)
     except submitit.core.utils.FailedJobError as error:
         raise UserError(f"sbatch refused the job: {_last_words(str(error))}") from error
@@ -263,7 +264,7 @@ def _most_tasks() -> int:
 
 def _last_words(text: str) -> str:
     lines = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines() or ["no message"]
-    return lines[-1].strip()
+    return lines[-1].strip().removeprefix("sbatch: error: ")
 
 
 def _batched(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -1,0 +1,290 @@
+"""On a real SLURM: what users do, and what clusters do to their jobs."""
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slurm
+
+SLOW = '''"""A loss whose steps take their time, on a fast machine as on a busy one."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.methods._joint_embedding import JointEmbedding
+
+
+@dataclass(frozen=True)
+class Config:
+    seconds: float = 0.1
+
+
+class Slow(JointEmbedding):
+    Config = Config
+
+    def objective(self, za, zb):
+        time.sleep(self.config.seconds)
+        if Path(__file__).with_name("break-it").exists():
+            raise ValueError("the pictures are upside down")
+        return (za - zb).square().mean() - za.std() - zb.std(), {}
+'''
+SMALL = (
+    "--batch-size=16",
+    "--backbone=slim",
+    "--recipe=none",
+    "backbone.width=4",
+    "image_size=8",
+    "precision=float32",
+    "evaluate.curve_points=0",
+    "projector.hidden=16",
+    "projector.output=16",
+)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a few pictures, a slow method and a profile that gives each job a node of its own."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 20), ("val", 6)):
+        for label, colour in enumerate(([200, 40, 40], [40, 200, 40])):
+            folder = tmp_path / "pictures" / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = np.clip(generator.normal(colour, 40, (8, 8, 3)), 0, 255).astype("uint8")
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "test.yaml").write_text("cpus: 1\ngpus: 0\ntime: 60\nsbatch: {exclusive: ''}\n")
+    return tmp_path
+
+
+def plan(place, *words, methods="", epochs=2, seeds=1):
+    """Words of `run` but for the executor; the output is `place/runs`."""
+    data = [f"--dataset=folder:{place}/pictures", f"--data-root={place}/data", f"--output={place}/runs"]
+    plural = [f"--methods={methods or f'file:{place}/slow.py'}", f"--epochs={epochs}", f"--seeds={seeds}"]
+    return ["run", *data, *plural, "--device=cpu", "--checkpoint-seconds=1", *SMALL, *words]
+
+
+def on_cluster(place, *words, **options):
+    return plan(place, "--executor=slurm", f"--profile={place}/test.yaml", *words, **options)
+
+
+def submission(place):
+    return json.loads(max((place / "runs/.slurm").glob("*/submission.json")).read_text())
+
+
+def only_run(place):
+    (config,) = (place / "runs").glob("*/*/*/seed0/config.yaml")
+    return config.parent
+
+
+def has_begun(place, cluster):
+    """Whether the first epoch of the only run is done: interrupting it now loses something."""
+    return list((place / "runs").glob("*/*/*/seed0/metrics.csv"))
+
+
+def logs(place):
+    return "".join(path.read_text() for path in sorted((place / "runs/.slurm").glob("*/*_log.out")))
+
+
+def assert_as_if_uninterrupted(cluster, place, epochs, *words):
+    """The run of `place/runs` has the encoder, scores and losses of one that runs here in one go, bit for bit."""
+    interrupted = only_run(place)
+    here = plan(place, f"--output={place}/here", "--jobs=1", *words, epochs=epochs)
+    cluster.bench(*here)
+    reference = place / "here" / interrupted.relative_to(place / "runs")
+    results = [json.loads((folder / "result.json").read_text()) for folder in (interrupted, reference)]
+    for key in ("status", "scores", "geometry", "probe"):
+        assert results[0][key] == results[1][key]
+    for name in ("encoder.safetensors", "predictions.npz"):
+        contents = [
+            np.load(path / name) if name.endswith("npz") else (path / name).read_bytes()
+            for path in (interrupted, reference)
+        ]
+        if name.endswith("npz"):
+            assert {key: value.tolist() for key, value in contents[0].items()} == {
+                key: value.tolist() for key, value in contents[1].items()
+            }
+        else:
+            assert contents[0] == contents[1]
+    columns = [
+        [line.split(",")[:4] for line in (folder / "metrics.csv").read_text().splitlines()]
+        for folder in (interrupted, reference)
+    ]
+    assert columns[0] == columns[1]
+    assert len(columns[0]) == epochs + 1
+
+
+def test_an_array_over_two_nodes_gives_the_table(cluster, place):
+    said = cluster.bench(*on_cluster(place, "--wait", methods="smi,random", seeds=2))
+    assert "Submitted 4 runs as 4 jobs" in said
+    assert "completed" in said
+    assert "| Random encoder" in said
+    assert (place / "runs/report/report.html").exists()
+    assert {"on node1", "on node2"} <= {
+        f"on {line.split(' on ')[1].split(',')[0]}" for line in logs(place).splitlines() if line.startswith("Job ")
+    }
+    assert f"Nothing to submit; `python -m bench report {place}/runs` writes the report." in cluster.bench(
+        *on_cluster(place, methods="smi,random", seeds=2)
+    )
+
+
+def test_packed_runs_share_a_job_and_its_gpu(cluster, place, wait_until):
+    said = cluster.bench(*on_cluster(place, "--pack=2", "slurm.gpus=1", methods="smi,random"))
+    assert "Submitted 2 runs as 1 job" in said
+    (job,) = submission(place)["jobs"]
+    shown = cluster.command("scontrol", "show", "job", job)
+    assert "NumTasks=2" in shown
+    assert "gres/gpu=1" in shown or "gpu:1" in shown
+    wait_until(lambda: "2 completed" in cluster.bench("status", f"{place}/runs"))
+    assert len(list((place / "runs/.slurm").glob(f"*/{job}_*_log.out"))) == 2
+
+
+def test_a_run_in_two_processes(cluster, place):
+    cluster.bench(*on_cluster(place, "--wait", "--processes=2", methods="smi"))
+    assert (only_run(place) / "result.json").exists()
+    assert "process 1" in logs(place)
+
+
+def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, wait_until):
+    words = on_cluster(place, "--partition=low", epochs=80)
+    cluster.bench(*words)
+    wait_until(lambda: has_begun(place, cluster))
+    assert "carried out by jobs submitted before" in cluster.bench(*words)  # and nothing is done twice
+    assert len(list((place / "runs/.slurm").glob("*/submission.json"))) == 1
+    cluster.command("sbatch", "-p", "high", "-N", "2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
+    wait_until(lambda: "queued" in cluster.bench("status", f"{place}/runs"))
+    wait_until(lambda: (only_run(place) / "result.json").exists())
+    assert "the state is saved, the job is queued again" in logs(place)
+    assert "attempt 2" in logs(place)
+    assert_as_if_uninterrupted(cluster, place, 80)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_after_its_time_limit(cluster, place, wait_until):
+    cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=300))
+    wait_until(lambda: list((place / "runs").glob("*/*/*/seed0/result.json")), seconds=900)
+    assert "attempt 2" in logs(place)
+    assert_as_if_uninterrupted(cluster, place, 300)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_when_its_node_dies(cluster, place, wait_until):
+    cluster.bench(*on_cluster(place, epochs=80))
+    wait_until(lambda: list(only_run(place).glob("checkpoint*")) if has_begun(place, cluster) else [])
+    (job,) = submission(place)["jobs"]
+    node = cluster.command("squeue", "-h", "-j", job, "-o", "%N").strip()
+    cluster.kill_node(node)
+    try:
+        wait_until(lambda: (only_run(place) / "result.json").exists(), seconds=600)
+        other = ({"node1", "node2"} - {node}).pop()
+        assert f"on {other}, attempt 2" in logs(place)
+    finally:
+        cluster.start_node(node)
+    assert_as_if_uninterrupted(cluster, place, 80)
+
+
+def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, wait_until):
+    output = f"--output={place}/runs"
+    cluster.bench(*on_cluster(place, epochs=80))
+    wait_until(lambda: has_begun(place, cluster))
+    assert "Cancelled 1 job" in cluster.bench("cancel", "all", output)
+    wait_until(lambda: "unfinished" in cluster.bench("status", f"{place}/runs"))
+    said = cluster.bench("status", f"{place}/runs")
+    assert "CANCELLED" in said
+    assert "resubmit" in said
+    assert "None of their jobs" in cluster.bench("cancel", "all", output)
+    assert "Nothing to submit again." in cluster.bench("resubmit", "--failed", output)
+    cluster.bench("resubmit", output, "--wait")
+    assert_as_if_uninterrupted(cluster, place, 80)
+
+
+def test_a_run_that_raises_takes_no_other_down_and_alone_is_repeated(cluster, place):
+    (place / "break-it").touch()
+    words = on_cluster(place, "--wait", methods=f"file:{place}/slow.py,random")
+    cluster.bench(*words, code=1)
+    output = f"--output={place}/runs"
+    said = cluster.bench("status", f"{place}/runs")
+    assert "1 failed, 1 completed" in said
+    assert "ValueError: the pictures are upside down" in said
+    assert "Traceback" in cluster.bench("logs", "*/slow/*", output)
+    assert (place / "runs/report/report.md").exists()
+    (place / "break-it").unlink()
+    said = cluster.bench("resubmit", "--failed", output, "--wait")
+    assert "Submitted 1 run as 1 job" in said
+    assert "2 completed" in cluster.bench("status", f"{place}/runs")
+
+
+def test_five_hundred_runs_are_one_array_and_few_questions(cluster, place):
+    counted = place / "calls"
+    environment = {"PATH": f"{_wrappers(place, counted)}:{os.environ['PATH']}"}
+    words = on_cluster(place, "--concurrency=7", methods="random", seeds=500)
+    (place / "test.yaml").write_text("cpus: 1\ngpus: 0\nsbatch: {hold: ''}\n")
+    assert "Submitted 500 runs as 500 jobs" in cluster.bench(*words, **environment)
+    calls = counted.read_text().split()
+    assert sorted(set(calls)) == ["sbatch", "scontrol"]
+    assert calls.count("sbatch") == 2  # the array and the report
+    array = submission(place)["report_job"]
+    shown = cluster.command("scontrol", "show", "job", next(iter(submission(place)["jobs"])).partition("_")[0])
+    assert "ArrayTaskThrottle=7" in shown
+    counted.unlink()
+    assert "500 queued" in cluster.bench("status", f"{place}/runs", **environment)
+    assert "Cancelled 500 jobs" in cluster.bench("cancel", "all", f"--output={place}/runs", **environment)
+    assert sorted(counted.read_text().split()) == ["scancel", "squeue", "squeue"]
+    cluster.command("scancel", array)
+
+
+def test_the_accounting_knows_what_the_controller_has_forgotten(accounted_cluster, place, wait_until):
+    accounted_cluster.bench(*on_cluster(place, epochs=500))
+    wait_until(lambda: has_begun(place, accounted_cluster))
+    accounted_cluster.bench("cancel", "all", f"--output={place}/runs")
+    (job,) = submission(place)["jobs"]
+    wait_until(lambda: "CANCELLED" in accounted_cluster.command("sacct", "-n", "-X", "-o", "State", "-j", job))
+    forgetful = place / "bin"
+    forgetful.mkdir()
+    _program(forgetful / "squeue", "exit 0")
+    said = accounted_cluster.bench("status", f"{place}/runs", PATH=f"{forgetful}:{os.environ['PATH']}")
+    assert f"job {job} ended on node" in said
+    assert "CANCELLED" in said
+
+
+def test_a_job_that_the_cluster_refuses_is_one_line(cluster, place):
+    said = cluster.bench(*on_cluster(place, "--partition=nowhere", methods="random"), code=2)
+    assert said == "bench: sbatch refused the job: Batch job submission failed: Invalid partition name specified\n"
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(cluster, place):
+    cluster.bench(*on_cluster(place, "slurm.sbatch={hold: ''}", methods="random"))
+    deaf = place / "bin"
+    deaf.mkdir()
+    _program(deaf / "squeue", "sleep 1000")
+    done = subprocess.run(
+        ["python", "-c", "import bench.slurm.queue as q; q.TIMEOUT_SECONDS = 1; print(q.Queue().look({'1'}))"],
+        env={**cluster.environment, "PATH": f"{deaf}:{os.environ['PATH']}"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "None\n", done.stderr
+    cluster.command("scancel", *submission(place)["jobs"], submission(place)["report_job"])
+
+
+def _wrappers(place, counted):
+    """Programs of SLURM that note each call."""
+    folder = place / "counting"
+    folder.mkdir()
+    for name in ("sbatch", "squeue", "scontrol", "scancel", "sacct", "srun"):
+        _program(folder / name, f'echo {name} >>{counted}; PATH="{os.environ["PATH"]}" exec {name} "$@"')
+    return folder
+
+
+def _program(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
