@@ -44,9 +44,9 @@ def analyse(
     from bench.reports.figure_geometry import write_section
 
     runs = finished(run_folders)
-    measures: list[dict[str, float | str]] = []
-    spectra: list[dict[str, float | str]] = []
-    pairs: list[dict[str, float | str]] = []
+    measures: list[dict[str, float | str | None]] = []
+    spectra: list[dict[str, float | str | None]] = []
+    pairs: list[dict[str, float | str | None]] = []
     for members, data in by_data(runs, where):
         rows = chosen_rows(data.test, images, seed)
         features = {}
@@ -68,7 +68,7 @@ def analyse(
 
 
 @torch.no_grad()
-def measure(run: FinishedRun, data: Data, rows: Tensor, seed: int) -> tuple[Tensor, dict[str, float]]:
+def measure(run: FinishedRun, data: Data, rows: Tensor, seed: int) -> tuple[Tensor, dict[str, float | None]]:
     """Features (n, d) of the test pictures `rows` (n,) and their measures, by bench.analysis.representation.
 
     Alignment and redundancy are between two views by the run's own augmentation. In float32 whatever the run's

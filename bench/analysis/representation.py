@@ -94,7 +94,7 @@ def uniformity(x: Tensor, t: float = 2.0, block: int = 1024) -> float:
 
 
 @torch.no_grad()
-def redundancy(a: Tensor, b: Tensor) -> float:
+def redundancy(a: Tensor, b: Tensor) -> float | None:
     """Mean squared correlation of different features over two views `a` and `b` (N, d) of N images, in [0, 1].
 
     The off-diagonal energy sum_{i != j} C_ij^2 of Barlow Twins' cross-correlation matrix (Zbontar et al. 2021, arXiv
@@ -107,7 +107,7 @@ def redundancy(a: Tensor, b: Tensor) -> float:
     varies = (deviation_a > rounding * a.abs().amax(0)) & (deviation_b > rounding * b.abs().amax(0))
     width = int(varies.sum())
     if width < 2:
-        return math.nan
+        return None
     a, b = (_standardise(x[:, varies].double()) for x in (a, b))
     correlation = a.T @ b / len(a)
     energy = correlation.square().sum() - correlation.diagonal().square().sum()

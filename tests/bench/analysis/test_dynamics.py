@@ -37,5 +37,5 @@ def test_loss_terms_of_the_runs_are_drawn_and_need_none(analysed, tmp_path):
 
 
 def test_an_unknown_objective_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="Unknown setting 'smi.form_'"):
+    with pytest.raises(UserError, match=r"Unknown setting 'smi\.form_'"):
         dynamics.analyse([], tmp_path, objectives=("smi:form_=match",))
