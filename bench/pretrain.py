@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,12 +65,12 @@ class Trainer:
 
     def train(
         self,
-        probe: Callable[[], float],
+        probe: Callable[[], Mapping[str, float | None]],
         on_epoch: Callable[[], None],
         checkpoint: Callable[[], None],
         checkpoint_seconds: float,
     ) -> Progress:
-        """Run from where `progress` stands. `probe` gives validation kNN accuracy at the epochs of the learning curve,
+        """Run from where `progress` stands. `probe` gives the row's columns at the epochs of the learning curve,
         in process 0; `on_epoch` is called after each epoch, `checkpoint` every `checkpoint_seconds`.
 
         Raises Interrupted, after a `checkpoint`, when bench.interrupt was asked for it.
@@ -195,7 +195,7 @@ class Trainer:
         gathered = distributed.gather(torch.stack(list(sums.values()))) if sums else torch.empty(0, 0)
         return dict(zip(sums, gathered.T.contiguous().unbind(), strict=True))
 
-    def _close_epoch(self, probe: Callable[[], float]) -> None:
+    def _close_epoch(self, probe: Callable[[], Mapping[str, float | None]]) -> None:
         """Turn the epoch's sums into a row of metrics, the mean over processes."""
         progress = self.progress
         epoch = progress.step // self.steps_per_epoch
@@ -208,7 +208,7 @@ class Trainer:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": images / progress.epoch_seconds,
             "memory_mib": peak_memory_mib(self.device),
-            "knn_validation": probe() if self._on_curve(epoch) and distributed.leads() else None,
+            **(probe() if self._on_curve(epoch) and distributed.leads() else {}),
             **means,
         }
         progress.rows.append(row)

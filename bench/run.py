@@ -31,7 +31,9 @@ from bench.spec import RunSpec
 from bench.store import RunFolder
 
 GEOMETRY_IMAGES = 2048
-"""Training pictures on which effective rank, alignment and uniformity are measured (all, if there are fewer)."""
+"""Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
+CURVE_IMAGES = 512
+"""The same at the epochs of the learning curve."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
 
     write_metrics()  # cut back to the checkpoint
     progress = trainer.train(
-        probe=lambda: _validation_knn(spec, data, trainer),
+        probe=lambda: _curve_point(spec, data, trainer),
         on_epoch=write_metrics,
         checkpoint=save_checkpoint,
         checkpoint_seconds=settings.checkpoint_seconds,
@@ -120,8 +122,15 @@ def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
     return {"status": "diverged", "reason": f"the loss or the weights were not finite at step {step} (epoch {epoch})"}
 
 
+def _curve_point(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float | None]:
+    """Columns of the learning curve: kNN accuracy on validation pictures, and the geometry so far."""
+    shape = _geometry(spec, data, trainer, CURVE_IMAGES)
+    knn = _validation_knn(spec, data, trainer)
+    return {"knn_validation": knn, **{f"geometry.{name}": value for name, value in shape.items()}}
+
+
 def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
-    """Accuracy on validation pictures, for the learning curve."""
+    """Accuracy on validation pictures."""
     wanted, encoder = spec.protocol.evaluate, trainer.method.encoder
     size, precision = spec.protocol.image_size, spec.protocol.precision
     train, validation = (part_features(encoder, data, part, size, precision) for part in (data.train, data.validation))
@@ -146,7 +155,7 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
         folder.write_binary(folder.predictions, lambda path: _save_arrays(path, arrays))
     else:
         scores = {name: score for name, score in scores.items() if name.endswith("_validation")}
-    shape = _geometry(spec, data, trainer)
+    shape = _geometry(spec, data, trainer, GEOMETRY_IMAGES)
     supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
     collapsed = trainer.method.trains and not supervised
     collapsed &= representation.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
@@ -154,14 +163,14 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
 
 
 @torch.no_grad()
-def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
-    """Effective rank of features and embeddings of training pictures; alignment and uniformity of their views.
+def _geometry(spec: RunSpec, data: Data, trainer: Trainer, images: int) -> dict[str, Any]:
+    """Effective rank of features and embeddings of training pictures; how their views align, spread and repeat.
 
     In float32 whatever the run's precision: the rounding of bfloat16 makes a collapsed embedding look rich.
     """
     method, size = trainer.method, spec.protocol.image_size
     generator = torch.Generator().manual_seed(derive(spec.axis_seed("probe"), "geometry"))
-    rows = torch.randperm(len(data.train), generator=generator)[:GEOMETRY_IMAGES].to(data.train.device)
+    rows = torch.randperm(len(data.train), generator=generator)[:images].to(data.train.device)
     features = extract(method.encoder, data.train, size, data.mean, data.std, "float32", rows)
     with evaluation_mode(method):
         embeddings = method.embed(features)
@@ -173,6 +182,7 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float]:
         "effective_rank_embedding": representation.effective_rank(embeddings),
         "alignment": representation.alignment(first, second),
         "uniformity": representation.uniformity(first),
+        "redundancy": representation.redundancy(first, second),
         "negative_positives": negative,
     }
 
