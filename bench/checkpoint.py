@@ -45,7 +45,7 @@ def load(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
     An unusable file (damaged, of another run, or one that would run code) is set aside as *.damaged, so that nothing is
     lost and nobody takes it for the next one's predecessor.
     """
-    problems = []
+    problems: list[str] = []
     for path in (folder.checkpoint, folder.previous_checkpoint):
         if not path.exists():
             continue

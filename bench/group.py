@@ -170,7 +170,7 @@ def _environment(threads: int, own_gpu: str | None) -> dict[str, str]:
 
 def _meeting_point() -> Any:
     """A store at a free port, served by this process as torchrun's agent does."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 

@@ -55,7 +55,7 @@ class Trainer:
         self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
         method = build_method(spec, context)
         if distributed.size() > 1 and device.type == "cuda":
-            method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
+            method = nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
         self.method = method.to(device).to(memory_format=torch.channels_last)
         self._parallel = _parallel(self.method) if distributed.size() > 1 and method.trains else None
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)

@@ -28,7 +28,7 @@ from bench.lock import LockLost
 from bench.pretrain import Progress, Trainer
 from bench.seeds import derive
 from bench.spec import RunSpec
-from bench.store import RunFolder
+from bench.store import RunFolder, digests
 
 GEOMETRY_IMAGES = 2048
 """Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
@@ -110,7 +110,8 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         folder.write_binary(folder.encoder, lambda path: path.write_bytes(encoder))
     resolved = trainer.method.resolved()
     cost = _cost(trainer, elapsed())
-    folder.write_result({**outcome, "id": spec.id, "resolved": resolved, "cost": cost, "incidents": incidents})
+    facts = {"resolved": resolved, "cost": cost, "incidents": incidents, "files": digests(folder.path)}
+    folder.write_result({**outcome, "id": spec.id, **facts})
     checkpoint.remove(folder)
     return str(outcome["status"])
 
@@ -224,7 +225,8 @@ def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _explain(error: Exception, spec: RunSpec) -> str:
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    without_memory = ("can't allocate memory", "std::bad_alloc")
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in without_memory):
         batch = spec.protocol.batch_size
         return f"out of memory at batch_size={batch}; try batch_size={batch // 2}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from bench.errors import UserError
 from bench.files import write_atomically, write_json, write_text
 from bench.lock import Lock
 
+RESULTS = ("encoder.safetensors", "predictions.npz")
 FILES = (
     "config.yaml",
     "environment.json",
@@ -30,8 +32,7 @@ FILES = (
     "checkpoint.previous.pt",
     "checkpoint.damaged",
     "checkpoint.previous.damaged",
-    "encoder.safetensors",
-    "predictions.npz",
+    *RESULTS,
     "error.log",
 )
 
@@ -118,6 +119,22 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         finally:
             self.lock.release()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a run that its results are made of; in result.json, so that later changes show."""
+    found = [path for name in ("metrics.csv", *RESULTS) if (path := folder / name).exists()]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def is_changed(folder: Path, name: str) -> bool:
+    """Whether a file of a finished run is not the one that it ended with: cut short, edited, or of another run.
+
+    False where the run has not recorded any. Raises UserError where result.json itself cannot be read.
+    """
+    result = RunFolder(folder, "").result() or {}
+    recorded = result.get("files", {}).get(name)
+    return recorded is not None and recorded != digests(folder).get(name)
 
 
 def in_words(result: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from bench.errors import UserError
+from bench.store import is_changed
 
 FINISHED = ("completed", "diverged", "failed")
 NUMERIC = ("scores.", "geometry.", "cost.")
@@ -54,14 +55,17 @@ def load(outputs: Sequence[Path]) -> pd.DataFrame:
 def curves(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Rows of every run's metrics.csv with the run's `id`, and a line for each file that could not be read.
 
-    A last line without its newline was being written and is left out. A run without metrics.csv has no rows.
+    A file that is not the one with which its run ended counts as such. A last line without its newline was being
+    written and is left out. A run without metrics.csv has no rows.
     """
     texts: dict[str, str] = {}
     problems = {}
-    for identifier, folder in zip(runs["id"], runs["folder"], strict=True):
+    for identifier, folder, status in zip(runs["id"], runs["folder"], runs["status"], strict=True):
         path = Path(folder, "metrics.csv")
         try:
             if path.exists():
+                if status in FINISHED and is_changed(path.parent, path.name):
+                    raise ValueError("it is not the file with which the run ended")
                 texts[identifier] = path.read_text(encoding="utf-8").rpartition("\n")[0]
         except (OSError, ValueError) as error:
             problems[identifier] = error

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from bench.reports.statistics import CONFIDENCE, Interval, welch
+from bench.store import is_changed
 
 DRAWS = 1000
 Correct = NDArray[np.bool_]
@@ -36,6 +37,8 @@ def load_correct(folder: Path, classifier: str) -> Correct | None:
 
     None where predictions.npz is missing, damaged, or without the labels that newer runs store.
     """
+    if is_changed(folder, "predictions.npz"):
+        return None
     try:
         with np.load(folder / "predictions.npz", allow_pickle=False) as arrays:
             return np.asarray(arrays[classifier] == arrays["labels"])

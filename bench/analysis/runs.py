@@ -19,6 +19,7 @@ from bench.external import encoder_of_file
 from bench.plan import open_dataset
 from bench.seeds import derive
 from bench.spec import RunSpec
+from bench.store import is_changed
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class FinishedRun:
         """The trained network on `device`, in evaluation mode. Raises UserError where its file does not fit."""
         protocol = self.spec.protocol
         path = self.folder / "encoder.safetensors"
+        if is_changed(self.folder, path.name):
+            raise UserError(f"{path} is not the encoder with which the run ended; `run --fresh` makes it anew.")
         network = encoder_of_file(path, protocol.backbone.name, protocol.backbone.width, protocol.image_size)
         return network.to(device).eval()
 
