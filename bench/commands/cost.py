@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.data import Data
     from bench.spec import RunSpec
 
-WHAT = ("step", "rest", "objective", "views", "peers", "growth")
+WHAT = ("step", "rest", "objective", "views", "peers", "growth", "harness")
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
   step       a step against the floor, the bare network on ready tensors, and where the difference goes
@@ -26,6 +26,7 @@ EXAMPLES = f"""--what, of {",".join(WHAT)}:
   views      augmentation, against torchvision's and other libraries' picture by picture
   peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
   growth     time and memory over resolution, batch and width, with a fitted model
+  harness    --help, planning 10,000 runs, the report of 1,000
 
 any setting can follow as key=value, as in `run`. Rows are kept in OUTPUT/cost.json as they come.
 
@@ -82,13 +83,15 @@ def main(arguments: argparse.Namespace) -> int:
 def _rows(what: list[str], arguments: argparse.Namespace, device: torch.device) -> Iterator[Row]:
     """All rows, those that need no pictures last: they take longest."""
     from bench import discover
-    from bench.cost import growth, objective, peers, step, views
+    from bench.cost import growth, harness, objective, peers, step, views
     from bench.data import load
     from bench.datasets._store import open_store
     from bench.plan import open_dataset
 
     methods = _methods(arguments)
-    if set(what) - {"objective"}:
+    if "harness" in what:
+        yield from harness.measure(arguments.data_root)
+    if set(what) - {"objective", "harness"}:
         trained = [name for name in methods if discover.load("methods", name).trains]
         specs = _plan(arguments, trained, device)
         dataset = open_dataset(arguments.dataset)

@@ -30,6 +30,7 @@ def render(record: Record) -> str:
         ("End to end beside other libraries", _peers(record.of("peers"), kind)),
         ("Objectives", _objectives(record.of("objective"), kind)),
         ("Growth", _growth(record.of("growth"), kind)),
+        ("Harness", _harness(record.of("harness"))),
     ):
         if section:
             sections += [f"## {title}", section]
@@ -168,6 +169,11 @@ def _growth(rows: Sequence[Row], kind: str) -> str:
             f"{model.median_error:.1%}, largest {model.largest_error:.1%} over {len(rows)} settings."
         )
     return "\n\n".join(parts)
+
+
+def _harness(rows: Sequence[Row]) -> str:
+    seconds = [[row["stage"], _number(row["wall_ms"] / 1e3), _number(row["cpu_ms"] / 1e3)] for row in rows]
+    return _table(["", "seconds", "CPU seconds of this process"], seconds) if rows else ""
 
 
 def _number(value: float) -> str:
