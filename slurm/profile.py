@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -54,8 +53,9 @@ class Profile:
     """Further options of sbatch by their long names: `exclude: node7`; an empty text is an option without a value."""
 
     def validate(self) -> None:
-        """Raises UserError for a time that is none, and for GPUs that the nodes cannot share evenly."""
-        minutes(self.time)
+        """Raises UserError for a time that is none or too short, and for GPUs that the nodes cannot share evenly."""
+        if self.notice >= 60 * minutes(self.time):
+            raise UserError(f"slurm.notice={self.notice} leaves nothing of slurm.time={self.time}: set fewer seconds.")
         if self.gpus % self.nodes:
             raise UserError(f"slurm.gpus={self.gpus} cannot be shared evenly by slurm.nodes={self.nodes}.")
         for name in self.environment:
@@ -146,8 +146,3 @@ def _as_text(value: Any) -> Any:
     if value is None or value is True:
         return ""
     return str(value) if isinstance(value, int | float) else value
-
-
-def as_values(profile: Profile) -> dict[str, Any]:
-    """Plain mapping from which `resolve` builds the same profile."""
-    return dataclasses.asdict(profile)

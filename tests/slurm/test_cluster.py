@@ -3,8 +3,6 @@
 import json
 import os
 import stat
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,23 +255,6 @@ def test_the_accounting_knows_what_the_controller_has_forgotten(accounted_cluste
 def test_a_job_that_the_cluster_refuses_is_one_line(cluster, place):
     said = cluster.bench(*on_cluster(place, "--partition=nowhere", methods="random"), code=2)
     assert said == "bench: sbatch refused the job: Batch job submission failed: Invalid partition name specified\n"
-
-
-def test_a_cluster_that_does_not_answer_is_said_at_once(cluster, place):
-    cluster.bench(*on_cluster(place, "slurm.sbatch={hold: ''}", methods="random"))
-    deaf = place / "bin"
-    deaf.mkdir()
-    _program(deaf / "squeue", "sleep 1000")
-    done = subprocess.run(
-        ["python", "-c", "import bench.slurm.queue as q; q.TIMEOUT_SECONDS = 1; print(q.Queue().look({'1'}))"],
-        env={**cluster.environment, "PATH": f"{deaf}:{os.environ['PATH']}"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stdout == "None\n", done.stderr
-    cluster.command("scancel", *submission(place)["jobs"], submission(place)["report_job"])
 
 
 def _wrappers(place, counted):
