@@ -7,7 +7,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 help:
 	@echo "make demo      install, compare SMI with Barlow Twins on digits, print the table (minutes)"
-	@echo "make test      install, run the quick tests"
+	@echo "make test      install, run the quick tests, on a SLURM of their own too where it is installed"
 	@echo "make test-all  the slow ones too: real training, killed processes, LaTeX, a browser (each where installed)"
 	@echo "make soak      what takes longer still"
 	@echo "make lint      ruff and mypy"
@@ -16,7 +16,7 @@ demo: env
 	$(BIN)/python -m bench run --methods smi,barlow,random --dataset digits --seeds 3
 
 test: env
-	$(PYTEST)
+	$(PYTEST) -rs
 
 test-all: env
 	$(PYTEST) -rs -m "not soak"
