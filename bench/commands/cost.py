@@ -41,7 +41,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--what", default=",".join(WHAT), metavar="A,B", help="what is measured; default: all of it")
     parser.add_argument(
-        "--methods", metavar="A,B", help="names and patterns as in `run`; default: every one that is installed"
+        "--methods", metavar="A,B", help="names and patterns (`list methods`); default: every one that is installed"
     )
     parser.add_argument("--dataset", default="digits", metavar="NAME", help="name, NAME:VARIANT or folder:PATH")
     parser.add_argument("--preset", help="quick, standard or paper; default: standard with a GPU, quick without")
@@ -81,41 +81,49 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _rows(what: list[str], arguments: argparse.Namespace, device: torch.device) -> Iterator[Row]:
-    """All rows, those that need no pictures last: they take longest."""
-    from bench import discover
-    from bench.cost import growth, harness, objective, peers, step, views
-    from bench.data import load
-    from bench.datasets._store import open_store
-    from bench.plan import open_dataset
+    """All rows, the objectives last: they take longest."""
+    from bench.cost import harness, objective, peers
 
     methods = _methods(arguments)
     if "harness" in what:
         yield from harness.measure(arguments.data_root)
     if set(what) - {"objective", "harness"}:
-        trained = [name for name in methods if discover.load("methods", name).trains]
-        specs = _plan(arguments, trained, device)
-        dataset = open_dataset(arguments.dataset)
-        data = load(open_store(dataset, arguments.data_root, arguments.store_root), device)
-        protocol = specs[0].protocol
-        if "step" in what:
-            for spec in specs:
-                yield from step.measure(spec, data, device)
-            if arguments.trace:
-                step.trace(specs[0], data, device, arguments.output / "trace.json")
-        if "rest" in what:
-            yield from step.measure_rest(specs[0], data, device)
-        if "views" in what:
-            mean, std = data.mean.tolist(), data.std.tolist()
-            others = peers.transforms(protocol.augment, protocol.image_size, mean, std)
-            yield from views.measure(data, protocol.augment, protocol.image_size, protocol.batch_size, others, device)
-        if "peers" in what:
-            yield from _peers(arguments, data, device)
-        if "growth" in what:
-            yield from growth.measure(specs[0], data, device)
+        yield from _on_pictures(what, methods, arguments, device)
     if "objective" in what:
         batches = _numbers("--batch-sizes", arguments.batch_sizes)
         widths = _numbers("--widths", arguments.widths)
         yield from objective.measure(methods, peers.losses(), batches, widths, device)
+
+
+def _on_pictures(
+    what: list[str], methods: list[str], arguments: argparse.Namespace, device: torch.device
+) -> Iterator[Row]:
+    from bench import discover
+    from bench.cost import growth, peers, step, views
+    from bench.data import load
+    from bench.datasets._store import open_store
+    from bench.plan import open_dataset
+
+    trained = [name for name in methods if discover.load("methods", name).trains]
+    if not trained:
+        raise UserError("--methods: none of them is trained, so that none has a step to measure.")
+    specs = _plan(arguments, trained, device)
+    data = load(open_store(open_dataset(arguments.dataset), arguments.data_root, arguments.store_root), device)
+    protocol = specs[0].protocol
+    if "step" in what:
+        for spec in specs:
+            yield from step.measure(spec, data, device)
+        if arguments.trace:
+            step.trace(specs[0], data, device, arguments.output / "trace.json")
+    if "rest" in what:
+        yield from step.measure_rest(specs[0], data, device)
+    if "views" in what:
+        others = peers.transforms(protocol.augment, protocol.image_size, data.mean.tolist(), data.std.tolist())
+        yield from views.measure(data, protocol.augment, protocol.image_size, protocol.batch_size, others, device)
+    if "peers" in what:
+        yield from _peers(arguments, data, device)
+    if "growth" in what:
+        yield from growth.measure(specs[0], data, device)
 
 
 def _peers(arguments: argparse.Namespace, data: Data, device: torch.device) -> Iterator[Row]:

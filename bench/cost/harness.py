@@ -44,19 +44,20 @@ def measure(data_root: Path) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         many = Path(folder, "runs")
         finished = Path(folder, "finished")
-        command = ["run", *RUNS, "--data-root", str(data_root), "--output", str(finished)]
-        subprocess.run([sys.executable, "-m", "bench", *command], capture_output=True, check=True)
+        _bench("run", *RUNS, "--data-root", str(data_root), "--output", str(finished))
         copies = _copies(finished, many)
         contenders = {
-            "--help": lambda: subprocess.run(
-                [sys.executable, "-m", "bench", "--help"], capture_output=True, check=True
-            ),
+            "--help": lambda: _bench("--help"),
             f"planning {PLANNED:,} runs": lambda: {spec.id for spec in plan(request, CPU)},
             f"report of {copies:,} runs": lambda: _report(many, Path(folder, "report")),
         }
         for stage, call in contenders.items():
             times = take_turns({stage: repeated(call)}, CPU, rounds=3)[stage]
             yield {"what": "harness", "stage": stage, **times.numbers()}
+
+
+def _bench(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, check=True)
 
 
 def _report(runs: Path, destination: Path) -> None:
