@@ -26,6 +26,7 @@ class Outer:
     flag: bool = False
     limit: int | None = None
     pair: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 GOOD = {"count": 2, "inner": {"rate": 0.5}}
@@ -53,6 +54,8 @@ def test_builds_nested_and_fills_defaults():
         ({"flag": 1}, "flag must be true or false, not 1."),
         ({"limit": "none"}, "limit must be a whole number"),
         ({"pair": 0.5}, "pair must be a list"),
+        ({"sizes": [1]}, "sizes must be a mapping of names to values, not [1]."),
+        ({"sizes": {"a": "b"}}, "sizes.a must be a whole number, not 'b'."),
     ],
 )
 def test_mistakes_are_one_clear_line(change, words):

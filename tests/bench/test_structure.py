@@ -41,6 +41,14 @@ def test_reports_know_files_and_errors_alone():
         assert outside <= {"bench.errors", "bench.files", "bench.store"}, f"{path.name} imports {outside}"
 
 
+def test_only_commands_know_the_cluster_and_the_cluster_knows_no_plugin():
+    for path in (ROOT / "bench").rglob("*.py"):
+        if path.parent.name != "commands":
+            assert not {name for name in imports(path) if name.startswith("bench.slurm")}, path
+    for path in (ROOT / "slurm").glob("*.py"):
+        assert not {name for name in imports(path) if name.startswith(("bench.methods", "bench.datasets"))}, path
+
+
 def test_the_harness_does_not_know_single_plugins():
     for path in (ROOT / "bench").rglob("*.py"):
         named = {name for name in imports(path) if name.startswith(("bench.methods.", "bench.datasets."))}
@@ -49,13 +57,21 @@ def test_the_harness_does_not_know_single_plugins():
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "datasets"], ["list", "presets"]]
+    "words",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["resubmit", "--help"],
+        ["list", "methods"],
+        ["list", "datasets"],
+        ["list", "presets"],
+    ],
 )
 def test_light_commands_do_not_import_torch(words):
     program = (
         "import sys\nfrom bench.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "assert not {'torch', 'scipy', 'pandas', 'hydra'} & set(sys.modules), 'heavy import'"
+        "assert not {'torch', 'scipy', 'pandas', 'hydra', 'submitit'} & set(sys.modules), 'heavy import'"
     )
     done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -88,6 +104,8 @@ def test_a_wheel_adds_only_bench_and_works(tmp_path):
         tops = {name.split("/")[0] for name in archive.namelist()}
         archive.extractall(tmp_path / "site")
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bench"}
+    profiles = {path.name for path in (tmp_path / "site/bench/slurm/profiles").iterdir()}
+    assert profiles == {path.name for path in (ROOT / "slurm/profiles").iterdir()}
     data = {path.name for path in (ROOT / "reports").iterdir() if path.suffix in (".yaml", ".html", ".css", ".js")}
     assert data == {path.name for path in (tmp_path / "site/bench/reports").iterdir() if path.suffix != ".py"}
     command = [sys.executable, "-m", "bench", "list", "methods", "--names"]

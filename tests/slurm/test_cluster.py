@@ -10,7 +10,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.slurm
 
-SLOW = '''"""A loss whose steps take their time, on a fast machine as on a busy one."""
+SLOW = '''"""A loss whose steps take their time, on a fast machine as on a busy one, while a file says so."""
 
 import time
 from dataclasses import dataclass
@@ -21,14 +21,15 @@ from bench.methods._joint_embedding import JointEmbedding
 
 @dataclass(frozen=True)
 class Config:
-    seconds: float = 0.1
+    pass
 
 
 class Slow(JointEmbedding):
     Config = Config
 
     def objective(self, za, zb):
-        time.sleep(self.config.seconds)
+        if Path(__file__).with_name("slow-it").exists():
+            time.sleep(0.25)
         if Path(__file__).with_name("break-it").exists():
             raise ValueError("the pictures are upside down")
         return (za - zb).square().mean() - za.std() - zb.std(), {}
@@ -58,6 +59,7 @@ def place(tmp_path):
                 pixels = np.clip(generator.normal(colour, 40, (8, 8, 3)), 0, 255).astype("uint8")
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "slow-it").touch()
     (tmp_path / "test.yaml").write_text("cpus: 1\ngpus: 0\ntime: 60\nsbatch: {exclusive: ''}\n")
     return tmp_path
 
@@ -82,7 +84,7 @@ def only_run(place):
     return config.parent
 
 
-def has_begun(place, cluster):
+def has_begun(place):
     """Whether the first epoch of the only run is done: interrupting it now loses something."""
     return list((place / "runs").glob("*/*/*/seed0/metrics.csv"))
 
@@ -151,47 +153,52 @@ def test_a_run_in_two_processes(cluster, place):
 
 
 def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, wait_until):
-    words = on_cluster(place, "--partition=low", epochs=80)
+    words = on_cluster(place, "--partition=low", epochs=120)
     cluster.bench(*words)
-    wait_until(lambda: has_begun(place, cluster))
+    wait_until(lambda: has_begun(place))
     assert "carried out by jobs submitted before" in cluster.bench(*words)  # and nothing is done twice
     assert len(list((place / "runs/.slurm").glob("*/submission.json"))) == 1
     cluster.command("sbatch", "-p", "high", "-N", "2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
-    wait_until(lambda: "queued" in cluster.bench("status", f"{place}/runs"))
+    wait_until(lambda: "the job is queued again" in logs(place))
+    assert "queued" in cluster.bench("status", f"{place}/runs")
+    (place / "slow-it").unlink()
     wait_until(lambda: (only_run(place) / "result.json").exists())
     assert "the state is saved, the job is queued again" in logs(place)
     assert "attempt 2" in logs(place)
-    assert_as_if_uninterrupted(cluster, place, 80)
+    assert_as_if_uninterrupted(cluster, place, 120)
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_after_its_time_limit(cluster, place, wait_until):
-    cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=300))
-    wait_until(lambda: list((place / "runs").glob("*/*/*/seed0/result.json")), seconds=900)
-    assert "attempt 2" in logs(place)
-    assert_as_if_uninterrupted(cluster, place, 300)
+    cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=120))
+    wait_until(lambda: "attempt 2" in logs(place), seconds=600)
+    (place / "slow-it").unlink()
+    wait_until(lambda: (only_run(place) / "result.json").exists())
+    assert_as_if_uninterrupted(cluster, place, 120)
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_when_its_node_dies(cluster, place, wait_until):
-    cluster.bench(*on_cluster(place, epochs=80))
-    wait_until(lambda: list(only_run(place).glob("checkpoint*")) if has_begun(place, cluster) else [])
+    cluster.bench(*on_cluster(place, epochs=120))
+    wait_until(lambda: list(only_run(place).glob("checkpoint*")) if has_begun(place) else [])
     (job,) = submission(place)["jobs"]
     node = cluster.command("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.kill_node(node)
+    assert not (only_run(place) / "result.json").exists()
+    (place / "slow-it").unlink()
     try:
         wait_until(lambda: (only_run(place) / "result.json").exists(), seconds=600)
         other = ({"node1", "node2"} - {node}).pop()
         assert f"on {other}, attempt 2" in logs(place)
     finally:
         cluster.start_node(node)
-    assert_as_if_uninterrupted(cluster, place, 80)
+    assert_as_if_uninterrupted(cluster, place, 120)
 
 
 def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, wait_until):
     output = f"--output={place}/runs"
-    cluster.bench(*on_cluster(place, epochs=80))
-    wait_until(lambda: has_begun(place, cluster))
+    cluster.bench(*on_cluster(place, epochs=120))
+    wait_until(lambda: has_begun(place))
     assert "Cancelled 1 job" in cluster.bench("cancel", "all", output)
     wait_until(lambda: "unfinished" in cluster.bench("status", f"{place}/runs"))
     said = cluster.bench("status", f"{place}/runs")
@@ -199,8 +206,9 @@ def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, w
     assert "resubmit" in said
     assert "None of their jobs" in cluster.bench("cancel", "all", output)
     assert "Nothing to submit again." in cluster.bench("resubmit", "--failed", output)
+    (place / "slow-it").unlink()
     cluster.bench("resubmit", output, "--wait")
-    assert_as_if_uninterrupted(cluster, place, 80)
+    assert_as_if_uninterrupted(cluster, place, 120)
 
 
 def test_a_run_that_raises_takes_no_other_down_and_alone_is_repeated(cluster, place):
@@ -239,8 +247,8 @@ def test_five_hundred_runs_are_one_array_and_few_questions(cluster, place):
 
 
 def test_the_accounting_knows_what_the_controller_has_forgotten(accounted_cluster, place, wait_until):
-    accounted_cluster.bench(*on_cluster(place, epochs=500))
-    wait_until(lambda: has_begun(place, accounted_cluster))
+    accounted_cluster.bench(*on_cluster(place, epochs=120))
+    wait_until(lambda: has_begun(place))
     accounted_cluster.bench("cancel", "all", f"--output={place}/runs")
     (job,) = submission(place)["jobs"]
     wait_until(lambda: "CANCELLED" in accounted_cluster.command("sacct", "-n", "-X", "-o", "State", "-j", job))

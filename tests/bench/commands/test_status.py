@@ -28,6 +28,16 @@ def test_the_table_counts_and_says_how_far_each_run_is():
     assert running == "d/b/h/seed0  running    epoch   1 of 4  loss 2.5           1,234 images/s  1 h 07 min left"
 
 
+def test_jobs_stand_behind_what_has_not_ended():
+    queued = Standing("d/c/h/seed0", "queued", epochs=4, job="job 12_0 (Priority)")
+    lost = Standing("d/d/h/seed0", "unfinished", 3, 4, outcome="job 12_1 ended on node1: TIMEOUT")
+    head, ended, waiting, gone = status.table([ENDED, queued, lost])
+    assert head == "3 runs: 1 queued, 1 unfinished, 1 completed; 7 of 12 epochs"
+    assert ended == "d/a/h/seed0  completed   linear 51.0 %"
+    assert waiting == "d/c/h/seed0  queued      epoch   0 of 4  job 12_0 (Priority)"
+    assert gone == "d/d/h/seed0  unfinished  job 12_1 ended on node1: TIMEOUT"
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(4.4, "4 s"), (90, "2 min"), (3570, "1 h 00 min"), (3540, "59 min"), (7260, "2 h 01 min")]
 )
