@@ -1,6 +1,7 @@
 """One writer per run: races between real processes, dead owners, standing heartbeats, lost locks."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -63,6 +64,35 @@ def test_a_fresh_lock_taken_away_by_mistake_is_given_back(tmp_path):
     thief._take_away(json.dumps({"token": "somebody long gone"}))
     owner.check()
     owner.release()
+
+
+def test_an_answer_lost_on_the_network_does_not_hide_a_lock_that_is_ours(tmp_path, monkeypatch):
+    link = os.link
+
+    def linked_twice(source, target):
+        link(source, target)
+        raise FileExistsError(target)  # what the client's second try is told
+
+    lock, other = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    monkeypatch.setattr(os, "link", linked_twice)
+    assert lock.acquire()
+    monkeypatch.undo()
+    assert not other.acquire()
+    lock.check()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_one_process_of_a_run_holds_lets_the_others_write_until_it_is_lost(tmp_path):
+    holder, other = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert holder.acquire()
+    with pytest.raises(LockLost):
+        other.check()
+    other.adopt(holder.token)
+    other.check()
+    holder.release()
+    with pytest.raises(LockLost):
+        other.check()
 
 
 def test_many_processes_racing_have_one_winner_at_a_time(tmp_path):
