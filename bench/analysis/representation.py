@@ -99,7 +99,7 @@ def redundancy(a: Tensor, b: Tensor) -> float | None:
 
     The off-diagonal energy sum_{i != j} C_ij^2 of Barlow Twins' cross-correlation matrix (Zbontar et al. 2021, arXiv
     2103.03230, equations 1 and 2) divided by its number of entries, d (d - 1), so that widths compare. Independent
-    features give about 1 / N. Features that are constant in either view have no correlation and are left out; NaN
+    features give about 1 / N. Features that are constant in either view have no correlation and are left out; None
     where fewer than two remain.
     """
     deviation_a, deviation_b = (torch.std(x.double(), dim=0, correction=0) for x in (a, b))
