@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -44,9 +45,12 @@ def write_json(path: Path, value: Any, before_rename: Callable[[], None] | None 
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, so that a rename survives a power cut."""
+    """Flush a folder's entries to the disk, so that a rename survives a power cut, where the file system can do so."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # SMB, some FUSE file systems
+            raise
     finally:
         os.close(descriptor)

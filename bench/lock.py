@@ -8,6 +8,7 @@ before every rename that the lock is still its own.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -137,6 +138,10 @@ def _read(path: Path) -> str | None:
         return path.read_text()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return _read(path)  # on NFS it was replaced between being found and being read
 
 
 def _token(content: str | None) -> str | None:

@@ -1,10 +1,12 @@
 """One writer per run: races between real processes, dead owners, standing heartbeats, lost locks."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +83,21 @@ def test_an_answer_lost_on_the_network_does_not_hide_a_lock_that_is_ours(tmp_pat
     lock.check()
     lock.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    lock, read, answers = Lock(tmp_path / "lock"), Path.read_text, [errno.ESTALE, errno.ESTALE]
+    assert lock.acquire()
+
+    def stale_at_first(path):
+        if path.name == "lock" and answers:
+            raise OSError(answers.pop(), "Stale file handle")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_text", stale_at_first)
+    lock.check()
+    assert not answers
+    lock.release()
 
 
 def test_what_one_process_of_a_run_holds_lets_the_others_write_until_it_is_lost(tmp_path):
