@@ -85,13 +85,14 @@ def _curves(groups: Sequence[Group], record: Record, options: Options) -> Figure
     shown = looks(groups)
     ticks = sorted({float(group.variant[axis]) for group in groups})
     for axes, (held, lines) in zip(all_axes, panels.items(), strict=True):
-        for arm, line in lines.items():
+        for index, (arm, line) in enumerate(lines.items()):
+            aside = 2 ** (0.06 * (index - (len(lines) - 1) / 2))  # so that intervals do not hide one another
             line.sort(key=lambda point: point[0])
             for value, group in line:
-                _interval(axes, value, list(group.scores(options.column).values()), shown[arm])
+                _interval(axes, aside * value, list(group.scores(options.column).values()), shown[arm])
             means = [100 * summary(list(group.scores(options.column).values())).mean for _, group in line]
             look = shown[arm]
-            values = [value for value, _ in line]
+            values = [aside * value for value, _ in line]
             axes.plot(values, means, marker=look.marker, color=look.color, linestyle=look.line, label=arm)
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -136,7 +137,7 @@ def _spread(groups: Sequence[Group], record: Record, options: Options) -> Figure
 
 
 def _leads(groups: Sequence[Group], record: Record, options: Options) -> Figure | None:
-    table = {(group.variant["variant"], group.arm): group.scores(options.column) for group in groups}
+    table = {(group.variant["variant"], group.arm): group.scores(options.column) for group in groups if group.competes}
     found = [one for one in leads(table, record.reference, options.paired) if one.lead]
     if not found:
         return None

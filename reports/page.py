@@ -64,7 +64,8 @@ def write_report(
     files = _files(whole, analysis, drawings, destination, selection.formats)
     files[DECLARED] = declared.to_json()
     paths = [_write(destination / name, body) for name, body in files.items()]
-    tables = [table.markdown() for table in analysis.tables.values()]
+    shown = [name for name in analysis.tables if name.startswith(f"{STUDY}-")] or list(analysis.tables)
+    tables = [analysis.tables[name].markdown() for name in shown]
     return Report(paths, "\n\n".join([markdown.answers(whole), *tables]))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.reports import statistics
 from bench.reports.against import Scores
 from bench.reports.comparison import Comparison, compare
-from bench.reports.rows import Row
+from bench.reports.rows import REFERENCE_ROWS, Row
 from bench.reports.statistics import Difference
 from bench.reports.tables import Table
 
@@ -75,6 +75,11 @@ class Group:
     @cached_property
     def method(self) -> str:
         return self.cell.key.split("/")[1]
+
+    @property
+    def competes(self) -> bool:
+        """False for the rows that bracket the others: they are in no family of tests."""
+        return self.method not in REFERENCE_ROWS
 
     def scores(self, column: str) -> Scores:
         """The column's values by seed; empty where no run has it."""

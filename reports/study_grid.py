@@ -56,7 +56,7 @@ def changes(groups: Sequence[Group], reference: str | None, options: Options) ->
         if small == large:
             continue
         for held in _held(groups, axis):
-            for arm in dict.fromkeys(group.arm for group in groups):
+            for arm in dict.fromkeys(group.arm for group in groups if group.competes):
 
                 def scores(
                     name: str, value: str, axis: str = axis, held: Mapping[str, str] = held
@@ -97,7 +97,8 @@ def _points(dataset: str, groups: Sequence[Group], record: Record, options: Opti
         base = by_point.get((record.reference or "", *group.variant.values()))
         pair = [group.scores(options.column), base.scores(options.column) if base else {}]
         differences.append(None if base is None or base is group else contrast(pair, [1, -1], options.paired))
-    adjusted = statistics.holm([one.p if one else None for one in differences])
+    tested = [one.p if one and group.competes else None for one, group in zip(differences, ordered, strict=True)]
+    adjusted = statistics.holm(tested)
     costs = {name: MEASURES[name] for name in COSTS}
     versus = f"; difference to {record.reference} at the same point, p after Holm's correction over the table"
     return Table(

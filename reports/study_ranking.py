@@ -51,7 +51,9 @@ def section(datasets: Mapping[str, Sequence[Group]], record: Record, options: Op
     tables, answers = {}, []
     for dataset, groups in datasets.items():
         key = groups[0].cell.key.partition("/")[0]
-        table = {(group.variant["variant"], group.arm): group.scores(options.column) for group in groups}
+        table = {
+            (group.variant["variant"], group.arm): group.scores(options.column) for group in groups if group.competes
+        }
         agreed, found = agreements(table), leads(table, record.reference, options.paired)
         tables[f"{STUDY}-tau-{key}"] = _agreement_table(dataset, agreed, options)
         tables[f"{STUDY}-leads-{key}"] = _lead_table(dataset, found, record, options)

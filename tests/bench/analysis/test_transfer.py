@@ -1,0 +1,81 @@
+"""Transfer and few labels: finished runs under the same evaluation on other pictures and fewer labels."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from bench.analysis import semi, transfer
+from bench.analysis.runs import by_data, finished
+from bench.data import load, stratified_rows
+from bench.datasets._store import prepare
+from bench.errors import UserError
+from bench.evaluate.linear import Labelled
+from bench.evaluate.protocol import Parts, evaluate, labelled_features
+from bench.plan import open_dataset
+from bench.seeds import derive
+
+
+@pytest.fixture(scope="module")
+def transferred(runs, where, darkness, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transfer")
+    return transfer.analyse(runs, folder, where, fine=f"folder:{darkness}", coarse="digits").parent
+
+
+def test_a_target_is_scored_as_a_run_on_it_is_but_normalised_as_in_pretraining(transferred, runs, where):
+    table = pd.read_csv(transferred / "measures.csv").set_index("id")
+    assert len(table) == len(runs)
+    members, source = next(by_data(finished(runs), where))
+    run, target = members[0], load(prepare(open_dataset("digits"), where.data_root), where.device)
+    seen = dataclasses.replace(target, mean=source.mean, std=source.std)
+    parts = labelled_features(run.encoder(where.device), seen, 16, "float32")
+    expected = evaluate(parts, 10, 20, 0.07).scores
+    assert table.loc[run.spec.id, "digits.linear"] == pytest.approx(expected["linear"])
+    assert table.loc[run.spec.id, "digits.knn"] == pytest.approx(expected["knn"])
+
+
+def test_the_kinds_are_told_apart_and_averaged(transferred):
+    table = pd.read_csv(transferred / "measures.csv")
+    dark = next(column for column in table if column.startswith("dark-") and column.endswith(".linear"))
+    assert (table["fine.linear"] == table[dark]).all()
+    assert table["all.linear"].to_numpy() == pytest.approx(((table[dark] + table["digits.linear"]) / 2).to_numpy())
+    section = (transferred / "section.md").read_text()
+    assert "to fine-grained datasets" in section
+    assert "to coarse datasets" in section
+
+
+def test_the_data_of_pretraining_are_no_target(runs, where, pictures, tmp_path):
+    transfer.analyse(runs, tmp_path, where, coarse=f"folder:{pictures},digits")
+    columns = [column for column in pd.read_csv(tmp_path / "measures.csv") if column.endswith(".linear")]
+    assert sorted(columns) == ["all.linear", "coarse.linear", "digits.linear"]
+
+
+def test_without_a_target_there_is_nothing_to_do(runs, where, tmp_path):
+    with pytest.raises(UserError, match="Transfer needs targets"):
+        transfer.analyse(runs, tmp_path, where)
+
+
+def test_few_labels_are_the_probes_on_a_share_of_every_class(runs, where, tmp_path):
+    semi.analyse(runs, tmp_path, where, fractions="0.25,1")
+    table = pd.read_csv(tmp_path / "measures.csv").set_index("id")
+    members, data = next(by_data(finished(runs), where))
+    run = members[-1]
+    parts = labelled_features(run.encoder(where.device), data, 16, "float32")
+    seed = derive(run.spec.axis_seed("probe"), "labels")
+
+    def few(part):
+        rows = stratified_rows(part.labels.numpy(), 0.25, seed)
+        return Labelled(part.features[rows], part.labels[rows])
+
+    expected = evaluate(Parts(few(parts.train), few(parts.validation), parts.test), 3, 20, 0.07).scores
+    assert table.loc[run.spec.id, "linear_25"] == pytest.approx(expected["linear"])
+    assert table.loc[run.spec.id, "knn_25"] == pytest.approx(expected["knn"])
+    whole = evaluate(parts, 3, 20, 0.07).scores
+    assert table.loc[run.spec.id, "linear_100"] == pytest.approx(whole["linear"])
+    assert "linear, 25 %" in (tmp_path / "section.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["0", "1.5", "many", ""])
+def test_a_share_of_labels_out_of_range_is_refused(text, runs, where, tmp_path):
+    with pytest.raises(UserError, match="shares of the labels above 0"):
+        semi.analyse(runs, tmp_path, where, fractions=text)

@@ -1,0 +1,157 @@
+"""Study files and the plans they compose into."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench import study
+from bench.cli import main
+from bench.errors import UserError
+from bench.study import Chosen, Study, plan_study, read, with_values
+
+CPU = torch.device("cpu")
+TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "epochs=1"]
+
+
+def small(**changes):
+    values = {"title": "T", "question": "Q", "arms": ["smi", "barlow"], "datasets": {"digits": []}, "words": TINY}
+    return Study(**{**values, **changes})
+
+
+def chosen(tmp_path, **changes):
+    return Chosen(**{"seeds": [0, 1], "data_root": tmp_path, "recipe": "none", **changes})
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_every_study_of_the_suite_can_be_read(name):
+    found = read(name)
+    assert found.title
+    assert found.arms or found.commands
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: T\nquestion: Q\narms: [smi]\n", "needs datasets"),
+        ("title: T\nquestion: Q\nquestions: Q\n", "Did you mean 'question'"),
+        ("question: Q\n", "'title' is missing"),
+        ("[1]", "is no study"),
+        ("title: [", "cannot be read"),
+        ("title: T\nquestion: Q\ngrid: {a: [1]}\nvariants: {b: []}\n", "a grid or variants"),
+        ("title: T\nquestion: Q\nsection: grid\ngrid: {form: [match]}\n", "of numbers alone"),
+        ("title: T\nquestion: Q\nsection: ranking\n", "needs variants"),
+        ("title: T\nquestion: Q\narms: [smi]\ndatasets: {digits: []}\nreference: smy\n", "Did you mean 'smi'"),
+        ("title: T\nquestion: Q\nanalysis: {geometri: {}}\n", "Did you mean 'geometry'"),
+    ],
+)
+def test_a_mistake_in_a_study_file_is_one_line(text, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_study_is_refused_with_the_nearest_one():
+    with pytest.raises(UserError, match="no study 'ablatoin'. Did you mean 'ablation'"):
+        read("ablatoin")
+
+
+def test_a_grid_is_every_combination_and_variants_are_by_name():
+    grid = small(grid={"batch_size": ["32", "64"], "projector.output": ["8", "16"]}).cells()
+    assert len(grid) == 4
+    assert grid[1] == ({"batch_size": "32", "projector.output": "16"}, ["batch_size=32", "projector.output=16"])
+    assert small(variants={"all": [], "init": ["seeds.order=0"]}).cells()[1] == (
+        {"variant": "init"},
+        ["seeds.order=0"],
+    )
+    assert small().cells() == [({}, [])]
+
+
+def test_words_replace_an_axis_and_options_of_an_analysis():
+    one = small(grid={"batch_size": ["32"]}, section="grid", analysis={"transfer": {"coarse": "digits"}})
+    changed, rest = with_values(one, ["batch_size=16,64", "transfer.fine=folder:a,folder:b", "smi.w=3"])
+    assert changed.grid == {"batch_size": ["16", "64"]}
+    assert changed.analysis == {"transfer": {"coarse": "digits", "fine": "folder:a,folder:b"}}
+    assert rest == ["smi.w=3"]
+    with pytest.raises(UserError, match="numbers alone"):
+        with_values(one, ["batch_size=many"])
+
+
+def test_a_plan_has_every_cell_at_every_seed_seeds_outermost(tmp_path):
+    specs, cells = plan_study(small(grid={"batch_size": ["32", "64"]}), chosen(tmp_path), CPU)
+    assert [spec.seed for spec in specs] == [0] * 4 + [1] * 4
+    assert len({spec.id for spec in specs}) == 8
+    keys = {cell.key: cell for cell in cells}
+    for spec in specs:
+        cell = keys[study.key_of(spec)]
+        assert cell.variant == {"batch_size": str(spec.protocol.batch_size)}
+        assert cell.arm == spec.method.name
+        assert cell.dataset == "digits"
+
+
+def test_the_datasets_own_words_are_for_the_studys_preset_alone(tmp_path):
+    one = small(words=[], datasets={"digits": ["backbone.width=4"]})
+    quick, standard = (plan_study(one, chosen(tmp_path, preset=preset), CPU)[0][0] for preset in (None, "standard"))
+    assert quick.protocol.backbone.width == 4
+    assert standard.protocol.backbone.width is None
+
+
+def test_two_variants_that_are_one_run_are_refused(tmp_path):
+    one = small(variants={"a": [], "b": ["batch_size=256"]})
+    with pytest.raises(UserError, match="smi, digits, variant=b is the same run as smi, digits, variant=a"):
+        plan_study(one, chosen(tmp_path), CPU)
+
+
+def test_what_the_study_tuned_goes_before_other_recipes(tmp_path):
+    folder = tmp_path / "tuning"
+    folder.mkdir()
+    (folder / "digits-quick.yaml").write_text(
+        "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nprovenance: {trials: 2}\nmethods: {smi: {w: 7}}\n"
+    )
+    smi, barlow = plan_study(small(), chosen(tmp_path, tuned=folder, seeds=[0]), CPU)[0]
+    assert (smi.method.config["w"], smi.recipe.partition(",")[0]) == (7, "tuned (2 trials)")
+    assert barlow.recipe == "default"
+
+
+def test_the_untrained_arms_are_not_tuned():
+    assert [arm.name for arm in study.trained(small(arms=["smi", "random", "barlow"]))] == ["smi", "barlow"]
+
+
+def test_every_study_can_be_planned(tmp_path):
+    for name in study.names():
+        one = read(name)
+        if "digits" in one.datasets:
+            specs, cells = plan_study(dataclasses.replace(one, datasets={"digits": []}), chosen(tmp_path), CPU)
+            assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
+
+
+def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "imagewoof"]) == 0
+    line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert line.startswith("python -m bench tune --methods smi,smi:transform=identity,smi:form=maxmin,")
+    assert "--dataset imagewoof --preset quick --trials 16 --output results/tuning/ablation --epochs 7" in line
+    assert line.endswith("backbone.width=16")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_a_study_from_its_file_to_its_verified_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "title: Mine\nquestion: Q\narms: [smi, barlow]\ndatasets: {digits: []}\nreference: barlow\nsection: grid\n"
+        f"grid: {{batch_size: [64, 128]}}\nwords: [{', '.join(TINY)}]\nanalysis: {{semi: {{fractions: '0.1'}}}}\n"
+    )
+    words = ["study", str(path), "--seeds", "2", "--output", "out", "--data-root", str(tmp_path / "data")]
+    assert main(words) == 0
+    report = tmp_path / "out/studies/mine"
+    assert (report / "analysis/semi/measures.csv").read_text().count("\n") == 9
+    assert (report / "tables/study-changes-digits.csv").is_file()
+    before = {found: found.stat().st_mtime_ns for found in tmp_path.glob("out/digits/*/*/*/result.json")}
+    assert len(before) == 8
+    assert main(words) == 0
+    assert before == {found: found.stat().st_mtime_ns for found in before}
+    assert main(["verify", "out/studies/mine", "out"]) == 0

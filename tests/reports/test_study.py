@@ -1,0 +1,234 @@
+"""Sections of studies against tests done by hand with SciPy, and a study's report from end to end."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.reports import statistics, study_factors, study_grid, study_ranking, study_variance
+from bench.reports.declared import Declared, from_json
+from bench.reports.load import load
+from bench.reports.page import write_report
+from bench.reports.study import Cell, Group, Options, Record, contrast, groups_of
+from bench.reports.verify import verify
+
+Writer = Callable[..., Path]
+OPTIONS = Options("linear", False)
+SCORES = st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda scores: np.ptp(scores) > 1e-3)
+
+
+def group(arm: str, scores: list[float], variant: dict[str, str] | None = None, **config: str) -> Group:
+    """A cell with these completed runs, seeds from 0."""
+    method = arm.partition(":")[0]
+    runs = pd.DataFrame({"seed": range(len(scores)), "scores.linear": scores})
+    for name, value in config.items():
+        runs[f"config.method.config.{name}"] = value
+    return Group(Cell(f"digits/{method}/00000000", arm, "digits", variant or {}), runs)
+
+
+def record(section: str, reference: str, **more: object) -> Record:
+    return Record("name", "Title", "Question?", section, reference, range(5), [], **more)  # type: ignore[arg-type]
+
+
+@given(SCORES, SCORES)
+def test_a_contrast_of_two_is_welchs_test(a: list[float], b: list[float]) -> None:
+    found = contrast([dict(enumerate(a)), dict(enumerate(b))], [1, -1], False)
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert found is not None
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+    assert found.interval == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-9)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=3, max_size=6))
+def test_a_paired_contrast_is_the_one_sample_test_of_the_sums(rows: list[tuple[float, ...]]) -> None:
+    columns = [dict(enumerate(column)) for column in zip(*rows, strict=True)]
+    sums = np.array(rows) @ [1, -1, -1, 1]
+    found = contrast(columns, [1, -1, -1, 1], True)
+    assert found is not None
+    assert found.difference == pytest.approx(sums.mean(), abs=1e-12)
+    if found.p is not None and np.ptp(sums) > 1e-6:
+        assert found.p == pytest.approx(stats.ttest_1samp(sums, 0).pvalue, rel=1e-6)
+
+
+def test_the_error_of_a_difference_of_differences_is_that_of_four_independent_means() -> None:
+    groups = [[0.1, 0.3, 0.2], [0.5, 0.6, 0.4, 0.5], [0.2, 0.2, 0.5], [0.9, 0.7]]
+    found = statistics.linear_contrast(groups, [1, -1, -1, 1])
+    variances = [np.var(one, ddof=1) / len(one) for one in groups]
+    assert found.difference == pytest.approx(0.2 - 0.5 - 0.3 + 0.8)
+    assert found.error == pytest.approx(np.sqrt(sum(variances)))
+    freedom = sum(variances) ** 2 / sum(v**2 / (len(one) - 1) for v, one in zip(variances, groups, strict=True))
+    assert found.degrees_of_freedom == pytest.approx(freedom)
+
+
+def test_a_missing_group_leaves_no_contrast() -> None:
+    assert contrast([{0: 0.5, 1: 0.6}, {}], [1, -1], False) is None
+    assert contrast([{0: 0.5}, {1: 0.6}], [1, -1], True) is None
+
+
+ABLATION = [
+    group("smi", [0.80, 0.82, 0.81], transform="gaussian", level="sample"),
+    group("smi:transform=identity", [0.70, 0.73, 0.71], transform="identity", level="sample"),
+    group("smi:level=feature", [0.79, 0.80, 0.83], transform="gaussian", level="feature"),
+    group("barlow", [0.60, 0.61, 0.62]),
+]
+
+
+def test_effects_are_of_one_factor_and_one_method_with_holms_correction() -> None:
+    found = study_factors.effects(ABLATION, ["transform", "level"], OPTIONS)
+    assert [(one.factor, one.first.arm, one.second.arm) for one in found] == [
+        ("transform", "smi", "smi:transform=identity"),
+        ("level", "smi", "smi:level=feature"),
+    ]
+    raw = [
+        stats.ttest_ind([0.80, 0.82, 0.81], other, equal_var=False).pvalue
+        for other in ([0.70, 0.73, 0.71], [0.79, 0.80, 0.83])
+    ]
+    assert [one.p for one in found] == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
+    assert found[0].held == "level sample"
+
+
+def grid() -> list[Group]:
+    scores = {
+        ("smi", "32"): [0.78, 0.79, 0.80],
+        ("smi", "512"): [0.80, 0.81, 0.82],
+        ("barlow", "32"): [0.60, 0.62, 0.61],
+        ("barlow", "512"): [0.80, 0.79, 0.81],
+        ("random", "32"): [0.3, 0.3, 0.31],
+        ("random", "512"): [0.3, 0.3, 0.31],
+    }
+    return [group(arm, values, {"batch_size": size}) for (arm, size), values in scores.items()]
+
+
+def test_a_change_along_an_axis_is_held_against_the_references() -> None:
+    smi, barlow = study_grid.changes(grid(), "barlow", OPTIONS)
+    assert (smi.arm, smi.axis, smi.values) == ("smi", "batch_size", ("512", "32"))
+    assert smi.change is not None
+    assert smi.less_reference is not None
+    assert smi.change.difference == pytest.approx(-0.02)
+    assert smi.less_reference.difference == pytest.approx(-0.02 + 0.19)
+    assert smi.less_reference.error == pytest.approx(np.sqrt(4 * 0.01**2 / 3))
+    assert smi.less_reference.degrees_of_freedom == pytest.approx(8)
+    assert barlow.less_reference is None
+
+
+def test_the_axes_ends_are_by_number_not_by_letter() -> None:
+    assert study_grid.ends(grid(), "batch_size") == ("32", "512")
+
+
+def test_the_grid_says_where_an_arm_keeps_its_accuracy() -> None:
+    section = study_grid.section({"digits": grid()}, record("grid", "barlow"), OPTIONS)
+    assert list(section.tables) == ["study-grid-digits", "study-changes-digits"]
+    assert len(section.tables["study-grid-digits"].records) == 6
+    assert section.answers[0].startswith("batch_size from 512 to 32 on digits: smi changes by −2.0 points")
+    assert "better than barlow: +17.0 points" in section.answers[0]
+
+
+def test_reference_rows_are_in_no_family_of_tests() -> None:
+    section = study_grid.section({"digits": grid()}, record("grid", "barlow"), OPTIONS)
+    records = {(row["arm"], row["batch_size"]): row for row in section.tables["study-grid-digits"].records}
+    assert records["random", "32"]["difference_p_holm"] is None
+    raw = [records["smi", size]["difference_p"] for size in ("32", "512")]
+    adjusted = [records["smi", size]["difference_p_holm"] for size in ("32", "512")]
+    assert adjusted == statistics.holm(raw)
+
+
+def seeds() -> list[Group]:
+    scores = {"all": [0.5, 0.7, 0.6], "init": [0.5, 0.6, 0.7], "views": [0.61, 0.6, 0.62], "probe": [0.6, 0.6, 0.6]}
+    arms = {"smi": 0.0, "barlow": 0.1}
+    return [
+        group(arm, [value + shift for value in values], {"variant": source})
+        for arm, shift in arms.items()
+        for source, values in scores.items()
+    ]
+
+
+def test_spread_by_source_with_the_chi_squared_interval_and_pooled() -> None:
+    found = {(one.arm, one.source): one for one in study_variance.components(seeds(), "scores.linear")}
+    init, pooled = found["smi", "init"], found["all arms", "init"]
+    assert init.sd == pytest.approx(0.1)
+    assert init.interval == pytest.approx([0.1 * np.sqrt(2 / stats.chi2.ppf(q, 2)) for q in (0.975, 0.025)])
+    assert init.share == pytest.approx(0.01 / 0.0101)
+    assert pooled.interval == pytest.approx([0.1 * np.sqrt(4 / stats.chi2.ppf(q, 4)) for q in (0.975, 0.025)])
+    assert found["smi", "probe"].interval is None
+    assert found["smi", "probe"].share == 0
+    assert found["smi", "all"].share is None
+
+
+def test_tau_is_kendalls_and_its_interval_holds_it() -> None:
+    first = [[0.1, 0.12], [0.2, 0.25], [0.3, 0.28], [0.4, 0.41]]
+    second = [[0.2, 0.21], [0.1, 0.13], [0.3, 0.34], [0.5, 0.4]]
+    value, interval = study_ranking.tau(first, second), study_ranking.tau_interval(first, second)
+    assert value == pytest.approx(stats.kendalltau([1, 2, 3, 4], [2, 1, 3, 4]).statistic)
+    assert interval is not None
+    assert interval[0] <= value <= interval[1]
+    assert study_ranking.tau(first[:1], second[:1]) is None
+    assert study_ranking.tau_interval([[0.1], [0.2]], [[0.1], [0.2]]) is None
+
+
+def test_a_shift_of_a_lead_is_the_difference_of_differences() -> None:
+    table = {
+        ("standard", "smi"): {0: 0.8, 1: 0.82},
+        ("standard", "barlow"): {0: 0.7, 1: 0.71},
+        ("SGD", "smi"): {0: 0.6, 1: 0.61},
+        ("SGD", "barlow"): {0: 0.7, 1: 0.73},
+    }
+    found = {(one.variant, one.arm): one for one in study_ranking.leads(table, "barlow", False)}
+    assert found["standard", "smi"].shift is None
+    assert found["SGD", "barlow"].lead is None
+    shift = found["SGD", "smi"].shift
+    assert shift is not None
+    assert shift.difference == pytest.approx((0.605 - 0.715) - (0.81 - 0.705))
+
+
+@pytest.fixture
+def study(write_run: Writer, tmp_path: Path) -> Declared:
+    """Two arms at two batch sizes, five seeds, and a run that is not the study's; its folder is tmp_path/runs."""
+    cells: dict[str, Cell] = {}
+    for size, gain in ((32, 0.05), (512, 0.0)):
+        for arm, level in (("smi", 0.5 + gain), ("barlow", 0.5)):
+            for seed in range(5):
+                noise = [0.0, 0.01, -0.01, 0.02, -0.015][seed] * (1 if arm == "smi" else -1)
+                folder = write_run(arm, seed, level + noise, shared={"batch_size": size})
+                key = str(folder.parent.relative_to(tmp_path / "runs"))
+                cells[key] = Cell(key, arm, "imagewoof:160", {"batch_size": str(size)})
+    write_run("smi", 0, 0.99, config={"stray": 1})
+    return Declared(
+        study=Record("batch", "Small batches", "Do they hurt?", "grid", "barlow", [0, 1, 2, 3, 4], list(cells.values()))
+    )
+
+
+def test_the_report_of_a_study_is_of_its_runs_and_can_be_verified(study: Declared, tmp_path: Path) -> None:
+    report = write_report([tmp_path / "runs"], tmp_path / "report", study)
+    names = {str(path.relative_to(tmp_path / "report")) for path in report.paths}
+    assert {"report.md", "report.html", "results.csv", "declared.json", "tables/study-grid-imagewoof-160.csv"} <= names
+    assert {"figures/study-grid-imagewoof-160.png", "tables/imagewoof-160-32.csv"} <= names
+    page = (tmp_path / "report/report.md").read_text()
+    assert "## Small batches" in page
+    assert "stray" not in page
+    assert len(pd.read_csv(tmp_path / "report/results.csv")) == 20
+    assert from_json((tmp_path / "report/declared.json").read_text()).to_json() == study.to_json()
+    assert verify(tmp_path / "report", [tmp_path / "runs"]).drifts == []
+    assert verify(tmp_path / "report", []).drifts == []
+
+
+def test_a_changed_number_of_the_section_is_found(study: Declared, tmp_path: Path) -> None:
+    write_report([tmp_path / "runs"], tmp_path / "report", study)
+    path = tmp_path / "report/tables/study-changes-imagewoof-160.csv"
+    path.write_text(path.read_text().replace("barlow", "barely", 1))
+    assert any("study-changes" in drift for drift in verify(tmp_path / "report", [tmp_path / "runs"]).drifts)
+
+
+def test_only_the_declared_seeds_count(study: Declared, tmp_path: Path) -> None:
+    assert study.study is not None
+    few = Record(**{**vars(study.study), "seeds": [0, 1]})
+    from bench.reports.study import runs_of
+
+    runs = runs_of(load([tmp_path / "runs"]), few)
+    assert sorted(runs["seed"].unique()) == [0, 1]
+    assert all(len(one.runs) == 2 for one in groups_of(runs, few)["imagewoof:160"])
