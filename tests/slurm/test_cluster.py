@@ -171,7 +171,7 @@ def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, wait_unt
 @pytest.mark.slow
 def test_a_run_goes_on_after_its_time_limit(cluster, place, wait_until):
     cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=120))
-    wait_until(lambda: "attempt 2" in logs(place), seconds=600)
+    wait_until(lambda: "attempt 3" in logs(place) and has_begun(place), seconds=600)  # the first notice may come early
     (place / "slow-it").unlink()
     wait_until(lambda: (only_run(place) / "result.json").exists())
     assert_as_if_uninterrupted(cluster, place, 120)
