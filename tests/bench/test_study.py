@@ -54,7 +54,7 @@ def test_a_mistake_in_a_study_file_is_one_line(text, message, tmp_path):
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_one():
-    with pytest.raises(UserError, match="no study 'ablatoin'. Did you mean 'ablation'"):
+    with pytest.raises(UserError, match=r"no study 'ablatoin'\. Did you mean 'ablation'"):
         read("ablatoin")
 
 
@@ -108,7 +108,8 @@ def test_what_the_study_tuned_goes_before_other_recipes(tmp_path):
     folder = tmp_path / "tuning"
     folder.mkdir()
     (folder / "digits-quick.yaml").write_text(
-        "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nprovenance: {trials: 2}\nmethods: {smi: {w: 7}}\n"
+        "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\n"
+        "provenance: {trials: 2}\nmethods: {smi: {w: 7}}\n"
     )
     smi, barlow = plan_study(small(), chosen(tmp_path, tuned=folder, seeds=[0]), CPU)[0]
     assert (smi.method.config["w"], smi.recipe.partition(",")[0]) == (7, "tuned (2 trials)")
