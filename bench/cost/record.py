@@ -21,7 +21,7 @@ class Record:
     def __init__(self, output: Path, environment: dict[str, Any], measured_now: Sequence[str]) -> None:
         """Rows of benchmarks that are not `measured_now` are kept, if they are of the same machine and versions."""
         self.path = output / "cost.json"
-        self.environment = environment
+        self.environment = {key: value for key, value in environment.items() if key != "host"}  # made to be published
         known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         same = all(known.get("environment", {}).get(key) == environment[key] for key in SAME)
         self.rows: list[Row] = [row for row in known.get("rows", []) if same and row["what"] not in measured_now]

@@ -5,9 +5,17 @@ import json
 import pytest
 
 from bench.cli import main
-from bench.cost import growth, objective, step, views
+from bench.cost import growth, harness, objective, step, views
+from bench.group import KEEP_MEMORY
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Without the settings of malloc for which the command begins anew."""
+    for name, value in KEEP_MEMORY.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -40,6 +48,16 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
         "growth.png",
     }
     assert json.loads((tmp_path / "cost/trace.json").read_text())["traceEvents"]
+
+
+@pytest.mark.slow
+def test_the_harness_itself(tmp_path, hasty, monkeypatch):
+    monkeypatch.setattr(harness, "PLANNED", 40)
+    monkeypatch.setattr(harness, "REPORTED", 6)
+    monkeypatch.setattr(harness, "RUNS", ("--methods", "smi,random", "--dataset", "digits", "--seeds", "1", *WORDS))
+    assert cost(tmp_path, "--what", "harness") == 0
+    page = (tmp_path / "cost/cost.md").read_text()
+    assert all(line in page for line in ("| --help |", "| planning 40 runs |", "| report of 6 runs |"))
 
 
 @pytest.mark.parametrize(

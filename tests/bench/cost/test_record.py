@@ -8,7 +8,7 @@ HERE = {"hardware": "a processor", "torch": "2.15", "device": "cpu", "threads": 
 
 
 def test_every_row_is_on_the_disk_at_once(tmp_path):
-    record = Record(tmp_path, HERE, ["step"])
+    record = Record(tmp_path, {**HERE, "host": "mine"}, ["step"])
     record.add({"what": "step", "cpu_ms": 1.0})
     written = json.loads((tmp_path / "cost.json").read_text())
     assert written == {"environment": HERE, "rows": [{"what": "step", "cpu_ms": 1.0}]}
