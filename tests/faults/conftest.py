@@ -62,7 +62,7 @@ def carry_out(data_root, monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def command(data_root):
     """The words of a `run` on digits, with one thread for each process."""
 
@@ -74,7 +74,7 @@ def command(data_root):
     return words
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def call(command):
     """Give that command and wait for its end."""
 
@@ -104,7 +104,7 @@ def start(command):
             process.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def outcome():
     """Of a run folder or of the only run of an output folder: everything but times, memory and incidents."""
 
