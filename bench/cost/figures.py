@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.cost import growth, table
 from bench.cost.record import Record, Row
 from bench.files import write_atomically
-from bench.reports.style import Drawing, canvas, legend_beside, rendered, style
+from bench.reports.style import Drawing, Style, canvas, legend_beside, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def _steps(rows: Sequence[Row], kind: str) -> Figure:
     import seaborn
 
     methods = table.by_method(rows)
-    figure, (axes,) = canvas(1, width=7.5, height=1.2 + 0.32 * len(methods))
+    figure, (axes,) = canvas(1, width=7.5, height=max(2.4, 1.2 + 0.32 * len(methods)))
     greys = seaborn.color_palette("crest", len(table.STAGES))
     for position, own in enumerate(methods.values()):
         left = 0.0
@@ -66,9 +66,10 @@ def _objectives(rows: Sequence[Row], column: str, unit: str) -> Figure:
     import seaborn
 
     batches = sorted({row["batch"] for row in rows})
-    figure, panels = canvas(len(batches), width=3.0 * len(batches) + 2.2, height=4.2, columns=len(batches))
     frame = pandas.DataFrame(rows)
-    looks = {name: style(name) for name in dict.fromkeys(frame["method"])}
+    looks = _looks(list(dict.fromkeys(frame["method"])))
+    height = max(4.2, 0.8 + 0.21 * len(looks))
+    figure, panels = canvas(len(batches), width=3.0 * len(batches) + 2.2, height=height, columns=len(batches))
     for axes, batch in zip(panels, batches, strict=True):
         seaborn.lineplot(
             frame[frame["batch"] == batch],
@@ -94,6 +95,14 @@ def _objectives(rows: Sequence[Row], column: str, unit: str) -> Figure:
         axes.set_ylabel("")
     legend_beside(panels[-1])
     return figure
+
+
+def _looks(names: Sequence[str]) -> dict[str, Style]:
+    """Implementations of one method have its colour, and markers and dashes of their own."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(name.rpartition("/")[2], []).append(name)
+    return {name: style(family, place) for family, own in families.items() for place, name in enumerate(own)}
 
 
 def _growth(rows: Sequence[Row], kind: str) -> Figure:
