@@ -62,18 +62,21 @@ def analyse(
         raise UserError("Backgrounds belong to composed pictures: give either --annotations or --background.")
     scores: list[dict[str, Any]] = []
     chance: list[dict[str, Any]] = []
+    examples: dict[Path, dict[str, np.ndarray]] = {}
+    for members, data in by_data(finished(run_folders), where):
+        examined = _examined(members[0], data, where, images, seed, annotations, background)
+        sizes = sorted({run.spec.protocol.image_size for run in members})
+        name = data.store.fingerprint
+        for size in sizes:
+            chance += [{"fingerprint": name, "image_size": size, **row} for row in _chance(examined, size)]
+        maps = {}
+        for run in tqdm(members, desc="localisation", unit="run", disable=None, delay=2):
+            rows, maps[run.spec.id] = _run_scores(run, data, examined)
+            scores += [{"id": run.spec.id, "images": len(examined), **row} for row in rows]
+        examples[destination / f"examples-{name[:8]}.npz"] = _examples(examined, data, sizes[-1], maps)
     with disk_errors(destination):
-        for members, data in by_data(finished(run_folders), where):
-            examined = _examined(members[0], data, where, images, seed, annotations, background)
-            sizes = sorted({run.spec.protocol.image_size for run in members})
-            name = data.store.fingerprint
-            for size in sizes:
-                chance += [{"fingerprint": name, "image_size": size, **row} for row in _chance(examined, size)]
-            examples = {}
-            for run in tqdm(members, desc="localisation", unit="run", disable=None, delay=2):
-                rows, examples[run.spec.id] = _run_scores(run, data, examined)
-                scores += [{"id": run.spec.id, "images": len(examined), **row} for row in rows]
-            _save_examples(destination / f"examples-{name[:8]}.npz", examined, data, sizes[-1], examples)
+        for path, arrays in examples.items():
+            _save(path, arrays)
         write_csv(scores, destination / "scores.csv")
         write_csv(chance, destination / "chance.csv")
         return write_section(run_folders, destination, reference)
@@ -167,12 +170,15 @@ def _batches(examined: Examined, size: int) -> Iterator[tuple[slice, Tensor, Ten
         yield part, *examined.batch(part, size)
 
 
-def _save_examples(path: Path, examined: Examined, data: Data, size: int, maps: Mapping[str, Tensor]) -> None:
+def _examples(examined: Examined, data: Data, size: int, maps: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The first pictures (EXAMPLES, S, S, 3) uint8, their masks, and under `map/<run id>` each run's maps."""
     pictures, masks = examined.batch(slice(0, EXAMPLES), size)
     pixels = (pictures * data.std[:, None, None] + data.mean[:, None, None]).clamp(0, 1)
     arrays = {"pictures": (255 * pixels).byte().permute(0, 2, 3, 1).cpu().numpy(), "masks": masks.cpu().numpy()}
-    arrays |= {f"map/{identifier}": one.float().cpu().numpy() for identifier, one in maps.items()}
+    return arrays | {f"map/{identifier}": one.float().cpu().numpy() for identifier, one in maps.items()}
 
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as handle:
             np.savez_compressed(handle, allow_pickle=False, **arrays)
