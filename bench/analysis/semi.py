@@ -62,7 +62,8 @@ def measure(run: FinishedRun, data: Data, fractions: Sequence[float]) -> dict[st
     """
     protocol = run.spec.protocol
     parts = labelled_features(run.encoder(data.test.device), data, protocol.image_size, protocol.precision)
-    seed, wanted, scores = derive(run.spec.axis_seed("probe"), "labels"), protocol.evaluate, {}
+    seed, wanted = derive(run.spec.axis_seed("probe"), "labels"), protocol.evaluate
+    scores: dict[str, float] = {}
     for fraction in fractions:
         few = Parts(_few(parts.train, fraction, seed), _few(parts.validation, fraction, seed), parts.test)
         found = evaluate(few, len(data.store.classes), wanted.neighbours, wanted.temperature).scores

@@ -14,8 +14,8 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from bench.plan import RunSpec
-    from bench.reports.declared import Declared
+        from bench.reports.declared import Declared
+    from bench.spec import RunSpec
     from bench.study import Cell, Chosen, Study
 
 HELP = "Run a declared study (`list studies`) and write its report."

@@ -312,7 +312,7 @@ def test_the_command_writes_a_page_that_can_be_verified(
     page = (results / "claims.md").read_text()
     assert "SMI here is a reconstruction" in page
     assert "## better: supported" in page
-    assert "smi against barlow on imagewoof:160: supported; linear +3.0 points (95 % interval +1.6 to +4.4)" in page
+    assert "smi against barlow on imagewoof:160: supported; linear +3.0 points (95 % interval +1.3 to +4.7)" in page
     assert "## elsewhere: not testable here" in page
     assert "<table" in (results / "claims.html").read_text()
     evidence = find([results])
