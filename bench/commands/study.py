@@ -14,7 +14,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-        from bench.reports.declared import Declared
+    from bench.reports.declared import Declared
     from bench.spec import RunSpec
     from bench.study import Cell, Chosen, Study
 
