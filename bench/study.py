@@ -115,6 +115,8 @@ class Chosen:
     preset: str | None = None
     words: Sequence[str] = ()
     recipe: str = "auto"
+    processes: int = 1
+    """Of each run."""
     tuned: Path | None = None
     """Folder of the recipes that `study NAME --tune` wrote; one that is there for a dataset goes before `recipe`."""
 
@@ -179,6 +181,7 @@ def requests(study: Study, chosen: Chosen) -> Iterator[tuple[dict[str, str], Req
                     store_root=chosen.store_root,
                     skip_corrupt=chosen.skip_corrupt,
                     recipe=recipe_of(chosen, dataset, preset),
+                    processes=chosen.processes,
                 ),
             )
 

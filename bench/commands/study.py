@@ -78,6 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
         preset=arguments.preset,
         words=[word for word in words if not word.startswith("slurm.")],
         recipe=arguments.recipe,
+        processes=arguments.processes or 1,
         tuned=arguments.output / "tuning" / name,
     )
     print(f"{study.title}\n{study.question}", flush=True)
