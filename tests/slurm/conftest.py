@@ -161,6 +161,7 @@ class Cluster:
             capture_output=True,
             text=True,
             timeout=600,
+            start_new_session=True,
         )
         assert done.returncode == code, f"exit code {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout if code == 0 else done.stderr

@@ -1,5 +1,6 @@
 """On a real SLURM: what users do, and what clusters do to their jobs."""
 
+import csv
 import json
 import os
 import stat
@@ -47,21 +48,38 @@ SMALL = (
 )
 
 
+LONG = 120
+"""Epochs of two steps each."""
+
+
 @pytest.fixture
 def place(tmp_path):
     """A folder with a few pictures, a slow method and a profile that gives each job a node of its own."""
+    (tmp_path / "slow-it").touch()
+    return _furnish(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(cluster, tmp_path_factory):
+    """The run folder of `on_cluster(place, epochs=LONG)` as it comes of one go."""
+    place = _furnish(tmp_path_factory.mktemp("uninterrupted"))
+    cluster.bench(*on_cluster(place, "--wait", epochs=LONG))
+    assert "attempt 2" not in logs(place)
+    return only_run(place)
+
+
+def _furnish(folder):
     generator = np.random.default_rng(0)
     for split, count in (("train", 20), ("val", 6)):
         for label, colour in enumerate(([200, 40, 40], [40, 200, 40])):
-            folder = tmp_path / "pictures" / split / f"class{label}"
-            folder.mkdir(parents=True)
+            pictures = folder / "pictures" / split / f"class{label}"
+            pictures.mkdir(parents=True)
             for number in range(count):
                 pixels = np.clip(generator.normal(colour, 40, (8, 8, 3)), 0, 255).astype("uint8")
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    (tmp_path / "slow.py").write_text(SLOW)
-    (tmp_path / "slow-it").touch()
-    (tmp_path / "test.yaml").write_text("cpus: 1\ngpus: 0\ntime: 60\nsbatch: {exclusive: ''}\n")
-    return tmp_path
+                Image.fromarray(pixels).save(pictures / f"{number}.png")
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "test.yaml").write_text("cpus: 1\ngpus: 0\ntime: 60\nsbatch: {exclusive: ''}\n")
+    return folder
 
 
 def plan(place, *words, methods="", epochs=2, seeds=1):
@@ -93,32 +111,20 @@ def logs(place):
     return "".join(path.read_text() for path in sorted((place / "runs/.slurm").glob("*/*_log.out")))
 
 
-def assert_as_if_uninterrupted(cluster, place, epochs, *words):
-    """The run of `place/runs` has the encoder, scores and losses of one that runs here in one go, bit for bit."""
-    interrupted = only_run(place)
-    here = plan(place, f"--output={place}/here", "--jobs=1", *words, epochs=epochs)
-    cluster.bench(*here)
-    reference = place / "here" / interrupted.relative_to(place / "runs")
-    results = [json.loads((folder / "result.json").read_text()) for folder in (interrupted, reference)]
-    for key in ("status", "scores", "geometry", "probe"):
+def assert_same(run, reference):
+    """Encoder, predictions, scores and losses are the same, bit for bit; times and memory are not compared."""
+    results = [json.loads((folder / "result.json").read_text()) for folder in (run, reference)]
+    for key in ("id", "status", "scores", "geometry", "probe"):
         assert results[0][key] == results[1][key]
-    for name in ("encoder.safetensors", "predictions.npz"):
-        contents = [
-            np.load(path / name) if name.endswith("npz") else (path / name).read_bytes()
-            for path in (interrupted, reference)
-        ]
-        if name.endswith("npz"):
-            assert {key: value.tolist() for key, value in contents[0].items()} == {
-                key: value.tolist() for key, value in contents[1].items()
-            }
-        else:
-            assert contents[0] == contents[1]
-    columns = [
-        [line.split(",")[:4] for line in (folder / "metrics.csv").read_text().splitlines()]
-        for folder in (interrupted, reference)
-    ]
-    assert columns[0] == columns[1]
-    assert len(columns[0]) == epochs + 1
+    assert (run / "encoder.safetensors").read_bytes() == (reference / "encoder.safetensors").read_bytes()
+    predictions = [dict(np.load(folder / "predictions.npz")) for folder in (run, reference)]
+    assert predictions[0].keys() == predictions[1].keys()
+    assert all((predictions[0][name] == predictions[1][name]).all() for name in predictions[0])
+    columns = ("epoch", "step", "loss", "learning_rate")
+    rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (run, reference)]
+    losses = [[[row[column] for column in columns] for row in each] for each in rows]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == LONG
 
 
 def test_an_array_over_two_nodes_gives_the_table(cluster, place):
@@ -152,8 +158,8 @@ def test_a_run_in_two_processes(cluster, place):
     assert "process 1" in logs(place)
 
 
-def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, wait_until):
-    words = on_cluster(place, "--partition=low", epochs=120)
+def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, uninterrupted, wait_until):
+    words = on_cluster(place, "--partition=low", epochs=LONG)
     cluster.bench(*words)
     wait_until(lambda: has_begun(place))
     assert "carried out by jobs submitted before" in cluster.bench(*words)  # and nothing is done twice
@@ -165,21 +171,21 @@ def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, wait_unt
     wait_until(lambda: (only_run(place) / "result.json").exists())
     assert "the state is saved, the job is queued again" in logs(place)
     assert "attempt 2" in logs(place)
-    assert_as_if_uninterrupted(cluster, place, 120)
+    assert_same(only_run(place), uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_after_its_time_limit(cluster, place, wait_until):
-    cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=120))
+def test_a_run_goes_on_after_its_time_limit(cluster, place, uninterrupted, wait_until):
+    cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=LONG))
     wait_until(lambda: "attempt 3" in logs(place) and has_begun(place), seconds=600)  # the first notice may come early
     (place / "slow-it").unlink()
     wait_until(lambda: (only_run(place) / "result.json").exists())
-    assert_as_if_uninterrupted(cluster, place, 120)
+    assert_same(only_run(place), uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_when_its_node_dies(cluster, place, wait_until):
-    cluster.bench(*on_cluster(place, epochs=120))
+def test_a_run_goes_on_when_its_node_dies(cluster, place, uninterrupted, wait_until):
+    cluster.bench(*on_cluster(place, epochs=LONG))
     wait_until(lambda: list(only_run(place).glob("checkpoint*")) if has_begun(place) else [])
     (job,) = submission(place)["jobs"]
     node = cluster.command("squeue", "-h", "-j", job, "-o", "%N").strip()
@@ -192,12 +198,12 @@ def test_a_run_goes_on_when_its_node_dies(cluster, place, wait_until):
         assert f"on {other}, attempt 2" in logs(place)
     finally:
         cluster.start_node(node)
-    assert_as_if_uninterrupted(cluster, place, 120)
+    assert_same(only_run(place), uninterrupted)
 
 
-def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, wait_until):
+def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, uninterrupted, wait_until):
     output = f"--output={place}/runs"
-    cluster.bench(*on_cluster(place, epochs=120))
+    cluster.bench(*on_cluster(place, epochs=LONG))
     wait_until(lambda: has_begun(place))
     assert "Cancelled 1 job" in cluster.bench("cancel", "all", output)
     wait_until(lambda: "unfinished" in cluster.bench("status", f"{place}/runs"))
@@ -208,7 +214,31 @@ def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, w
     assert "Nothing to submit again." in cluster.bench("resubmit", "--failed", output)
     (place / "slow-it").unlink()
     cluster.bench("resubmit", output, "--wait")
-    assert_as_if_uninterrupted(cluster, place, 120)
+    assert_same(only_run(place), uninterrupted)
+
+
+def test_a_killed_job_goes_on_when_the_failed_are_resubmitted(cluster, place, uninterrupted, wait_until):
+    cluster.bench(*on_cluster(place, epochs=LONG))
+    wait_until(lambda: has_begun(place) and list(only_run(place).glob("checkpoint*.pt")))
+    (job,) = submission(place)["jobs"]
+    cluster.command("scancel", "--signal=KILL", job)
+    wait_until(lambda: cluster.states()[job] == "FAILED")
+    said = cluster.bench("status", f"{place}/runs")
+    assert f"job {job} ended on node" in said
+    (place / "slow-it").unlink()
+    cluster.bench("resubmit", "--failed", f"--output={place}/runs", "--wait")
+    assert_same(only_run(place), uninterrupted)
+
+
+def test_a_job_that_may_not_begin_again_says_so(cluster, place, wait_until):
+    cluster.bench(*on_cluster(place, "slurm.requeue=0", epochs=LONG))
+    wait_until(lambda: has_begun(place))
+    (job,) = submission(place)["jobs"]
+    cluster.command("scancel", "--signal=USR2", job)
+    wait_until(lambda: cluster.states()[job] == "FAILED")
+    assert "begin again 0 times" in logs(place)
+    assert "unfinished" in cluster.bench("status", f"{place}/runs")
+    assert list(only_run(place).glob("checkpoint*.pt"))
 
 
 def test_a_run_that_raises_takes_no_other_down_and_alone_is_repeated(cluster, place):
@@ -247,7 +277,7 @@ def test_five_hundred_runs_are_one_array_and_few_questions(cluster, place):
 
 
 def test_the_accounting_knows_what_the_controller_has_forgotten(accounted_cluster, place, wait_until):
-    accounted_cluster.bench(*on_cluster(place, epochs=120))
+    accounted_cluster.bench(*on_cluster(place, epochs=LONG))
     wait_until(lambda: has_begun(place))
     accounted_cluster.bench("cancel", "all", f"--output={place}/runs")
     (job,) = submission(place)["jobs"]
