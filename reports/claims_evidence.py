@@ -147,6 +147,6 @@ def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:
         values = pd.read_csv(path).set_index("id")
         if "map" in values:
             values = values.pivot(columns="map")
-            values.columns = pd.Index([f"{kind}.{column}" for column, kind in values.columns.to_list()])
+            values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
         runs = runs.merge(values.add_prefix(f"analysis.{name}."), left_on="id", right_index=True, how="left")
     return runs

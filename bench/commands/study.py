@@ -65,6 +65,8 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.study import Chosen, plan_study, read, with_values
 
     study, words = with_values(read(arguments.name), arguments.words)
+    if arguments.processes < 1:
+        raise UserError(f"--processes {arguments.processes}: at least one.")
     if arguments.preset is not None:
         known_preset(arguments.preset)
     name = Path(arguments.name).stem
@@ -78,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
         preset=arguments.preset,
         words=[word for word in words if not word.startswith("slurm.")],
         recipe=arguments.recipe,
-        processes=arguments.processes or 1,
+        processes=arguments.processes,
         tuned=arguments.output / "tuning" / name,
     )
     print(f"{study.title}\n{study.question}", flush=True)

@@ -272,6 +272,16 @@ def test_an_analysis_gives_numbers_for_a_claim(results: Path) -> None:
     assert found.parts[0].judged.difference.difference == pytest.approx(0.3)
 
 
+def test_an_analysis_with_several_maps_gives_a_number_for_each(results: Path) -> None:
+    folder = results / "studies/main/analysis/geometry"
+    table = pd.read_csv(folder / "measures.csv")
+    maps = [table.assign(map=name, rank=table["rank"] + shift) for name, shift in (("activation", 0.0), ("other", 9.0))]
+    pd.concat(maps).to_csv(folder / "scores.csv", index=False)
+    found = verdict_of(claim(metric="analysis.geometry.activation.rank"), find([results]))
+    assert found.parts[0].judged.difference is not None
+    assert found.parts[0].judged.difference.difference == pytest.approx(0.3)
+
+
 def test_a_difference_of_columns_is_taken_run_by_run(results: Path) -> None:
     found = verdict_of(claim(metric="scores.linear", minus="scores.linear"), find([results]))
     assert found.verdict == UNTESTED  # all zero: no spread
