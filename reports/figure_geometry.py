@@ -190,6 +190,9 @@ def training(comparison: Comparison, epochs: pd.DataFrame) -> Figure | None:
         for row in comparison.rows:
             own = data[data["label"] == row.label].groupby("epoch")[f"geometry.{name}"].agg(["mean", "min", "max"])
             look = looks[row.label]
+            if row.method == "random" and len(own):  # untrained: a level, not a curve
+                axes.axhline(own["mean"].mean(), color=look.color, lw=1.2, dashes=(4, 3), label=row.label)
+                continue
             axes.plot(own.index, own["mean"], color=look.color, ls=look.line, marker=look.marker, ms=4, label=row.label)
             axes.fill_between(own.index, own["min"], own["max"], color=look.color, alpha=0.15, lw=0)
         axes.set(xlabel="epoch", ylabel=QUANTITIES[name].heading)
