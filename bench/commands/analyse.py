@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--background", metavar="NAME", help="localisation: dataset of the composed pictures' backgrounds"
     )
-    parser.add_argument("--images", type=int, metavar="N", help="test images examined; default 2048")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="test images examined; default 2048 (localisation: 1024)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="K", help="what draws images and views; default 0")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument(
