@@ -80,7 +80,7 @@ def _drawings(comparison: Comparison, chance: pd.DataFrame, destination: Path) -
     examples = _examples(destination / f"examples-{comparison.fingerprint[:8]}.npz")
     title = f"Class activation maps on {where}"
     caption = (
-        f"{title}: the first examined images, with the outline of the object, and below, for one seed of each "
+        f"{title}: some of the images, with the outline of the object, and below, for one seed of each "
         "configuration, the activation of the image's own class; bright is the strongest of the picture."
     )
     return [*drawings, rendered(overlays(comparison, examples), f"overlays-{comparison.name}", title, caption)]

@@ -45,7 +45,7 @@ class Annotated:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, part: slice, size: int) -> tuple[Tensor, Tensor]:
+    def batch(self, part: slice | Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Normalised evaluation crops (B, 3, size, size) and the masks (B, size, size) of all objects in each."""
         rows = self.rows[part]
         images = self.data.test

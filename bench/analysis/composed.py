@@ -38,7 +38,7 @@ class Composed:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, part: slice, size: int) -> tuple[Tensor, Tensor]:
+    def batch(self, part: slice | Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Normalised pictures (B, 3, size, size) of a part of the rows, and masks (B, size, size) of their boxes."""
         mean, std = self.data.mean, self.data.std
         behind, rows = self._behind[part], self.rows[part]

@@ -30,7 +30,7 @@ IMAGES = 1024
 """Test pictures that are examined (all of them, if there are fewer)."""
 BATCH = 128
 EXAMPLES = 5
-"""Pictures kept for the overlays: the first ones."""
+"""Pictures kept for the overlays, evenly spread over those examined."""
 MAPS = ("class_activation", "activation", "seed_similarity")
 Examined = Annotated | Composed
 
@@ -105,13 +105,12 @@ def _examined(
 
 @torch.no_grad()
 def _run_scores(run: FinishedRun, data: Data, examined: Examined) -> tuple[list[dict[str, Any]], Tensor]:
-    """Mean scores of every map, a row each; and the class-activation maps (EXAMPLES, S, S) of the first pictures."""
+    """Mean scores of every map, a row each; and the class-activation maps (EXAMPLES, S, S) of the examples."""
     protocol, device = run.spec.protocol, data.test.device
     encoder = run.encoder(device)
     train = part_features(encoder, data, data.train, protocol.image_size, "float32")
     probe = Probe.fit(train, run.spec.dataset.classes, _strength(run))
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in MAPS}
-    examples = []
     for part, pictures, masks in _batches(examined, protocol.image_size):
         features = encoder.feature_map(pictures)
         maps = {
@@ -121,9 +120,14 @@ def _run_scores(run: FinishedRun, data: Data, examined: Examined) -> tuple[list[
         }
         for name, one in maps.items():
             parts[name].append(_scores(one, masks))
-        if part.start < EXAMPLES:
-            examples.append(heatmaps.enlarged(maps["class_activation"], protocol.image_size)[: EXAMPLES - part.start])
-    return [{"map": name, **_means(parts[name])} for name in MAPS], torch.cat(examples)
+    shown = _shown(examined)
+    pictures, _ = examined.batch(shown, protocol.image_size)
+    examples = heatmaps.class_activation(probe, encoder.feature_map(pictures), examined.labels[shown])
+    return [{"map": name, **_means(parts[name])} for name in MAPS], heatmaps.enlarged(examples, protocol.image_size)
+
+
+def _shown(examined: Examined) -> Tensor:
+    return torch.linspace(0, len(examined) - 1, min(EXAMPLES, len(examined))).long().to(examined.rows.device)
 
 
 def _strength(run: FinishedRun) -> float:
@@ -171,8 +175,8 @@ def _batches(examined: Examined, size: int) -> Iterator[tuple[slice, Tensor, Ten
 
 
 def _examples(examined: Examined, data: Data, size: int, maps: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """The first pictures (EXAMPLES, S, S, 3) uint8, their masks, and under `map/<run id>` each run's maps."""
-    pictures, masks = examined.batch(slice(0, EXAMPLES), size)
+    """The examples (EXAMPLES, S, S, 3) uint8, their masks, and under `map/<run id>` each run's maps."""
+    pictures, masks = examined.batch(_shown(examined), size)
     pixels = (pictures * data.std[:, None, None] + data.mean[:, None, None]).clamp(0, 1)
     arrays = {"pictures": (255 * pixels).byte().permute(0, 2, 3, 1).cpu().numpy(), "masks": masks.cpu().numpy()}
     return arrays | {f"map/{identifier}": one.float().cpu().numpy() for identifier, one in maps.items()}
