@@ -130,15 +130,24 @@ class Cluster:
 
     def kill_node(self, node: str) -> None:
         """A node that is gone from one moment to the next: its daemon and every process of its jobs."""
-        self._kill_processes(SLURMD_NODENAME=node)
+        self.kill_processes(SLURMD_NODENAME=node)
         self.daemons.pop(node).wait()
+
+    def kill_processes(self, **variables: str) -> None:
+        """Those of this cluster's daemons and jobs, told by these variables of their environment."""
+        variables["SLURM_CONF"] = self.environment["SLURM_CONF"]
+        wanted = {f"{name}={value}" for name, value in variables.items()}
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # it has ended, or belongs to somebody else
+                if wanted <= set(path.read_text(errors="replace").split("\0")):
+                    os.kill(int(path.parent.name), signal.SIGKILL)
 
     def stop(self) -> None:
         self.try_command("scancel", "--me")
         for daemon in reversed(self.daemons.values()):
             daemon.kill()
             daemon.wait()
-        self._kill_processes()
+        self.kill_processes()
         shutil.rmtree(self.state, ignore_errors=True)
 
     def command(self, *words: str) -> str:
@@ -227,15 +236,6 @@ class Cluster:
             time.sleep(0.1)
         logs = "".join(path.read_text(errors="replace")[-2000:] for path in sorted(self.state.glob(f"{name}.*o*")))
         pytest.fail(f"{name} did not start: {logs}")
-
-    def _kill_processes(self, **variables: str) -> None:
-        """Daemons and jobs of this cluster, told by their environment."""
-        variables["SLURM_CONF"] = self.environment["SLURM_CONF"]
-        wanted = {f"{name}={value}" for name, value in variables.items()}
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):  # it has ended, or belongs to somebody else
-                if wanted <= set(path.read_text(errors="replace").split("\0")):
-                    os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def _free_ports(count: int) -> list[int]:

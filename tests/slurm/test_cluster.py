@@ -221,7 +221,7 @@ def test_a_killed_job_goes_on_when_the_failed_are_resubmitted(cluster, place, un
     cluster.bench(*on_cluster(place, epochs=LONG))
     wait_until(lambda: has_begun(place) and list(only_run(place).glob("checkpoint*.pt")))
     (job,) = submission(place)["jobs"]
-    cluster.command("scancel", "--signal=KILL", job)
+    cluster.kill_processes(SLURM_JOB_ID=job, SLURM_STEP_ID="0")
     wait_until(lambda: cluster.states()[job] == "FAILED")
     said = cluster.bench("status", f"{place}/runs")
     assert f"job {job} ended on node" in said
