@@ -100,6 +100,7 @@ def test_workers_end_when_the_command_is_killed(tmp_path):
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGKILL)  # the command alone, not its workers
     process.wait()
+    deadline = time.monotonic() + 60  # a worker has ten seconds for a checkpoint
     (folder,) = run_folders(tmp_path / "o").values()
     owner = json.loads((folder / "lock").read_text())["pid"]
     while Path(f"/proc/{owner}").exists() and time.monotonic() < deadline:
