@@ -54,19 +54,23 @@ def resample(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
 
     Equals torchvision's `resized_crop(..., antialias=True)` with bilinear interpolation on a float image: the box is
     cut out first, so pixels outside it never count. The vertical pass adds up the few rows that matter, the
-    horizontal one is a product with a matrix of weights per sample.
+    horizontal one, on the result lying on its side, the few columns.
     """
     batch, channels, height, width = images.shape
     output = torch.arange(size, device=images.device).expand(batch, size)
     rows, row_weights = filter_taps(boxes[:, 0], boxes[:, 2], output, height)
     mirrored = torch.where(flips[:, None], size - 1 - output, output)
     columns, column_weights = filter_taps(boxes[:, 1], boxes[:, 3], mirrored, width)
-    horizontal = torch.zeros(batch, size, width, device=images.device).scatter_(2, columns, column_weights)
-    result = torch.empty(batch, channels * size, size, device=images.device)
+    result = torch.empty(batch, channels, size, size, device=images.device)
     for samples in chunks(images, numbers=channels * height * width):
         vertical = weighted_rows(images[samples], rows[samples], row_weights[samples] / 255)
-        torch.bmm(vertical, horizontal[samples].transpose(1, 2), out=result[samples])
-    return result.view(batch, channels, size, size).clamp_(0, 1)  # weights add up to 1 only up to rounding
+        sideways = vertical.transpose(1, 2)[:, None]  # columns are rows now: one plane (W, C S) per picture
+        result[samples] = (
+            weighted_rows(sideways, columns[samples], column_weights[samples])
+            .view(-1, size, channels, size)
+            .permute(0, 2, 3, 1)
+        )
+    return result.clamp_(0, 1)  # weights add up to 1 only up to rounding
 
 
 def weighted_rows(images: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
@@ -75,7 +79,7 @@ def weighted_rows(images: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1, 1)
     sums = F.embedding_bag(  # a weighted sum of chosen rows of a table
         (rows[:, None] + planes * height).flatten(0, 2),
-        images.float().view(-1, width),
+        images.float().reshape(-1, width),
         per_sample_weights=weights[:, None].expand(-1, channels, -1, -1).flatten(0, 2),
         mode="sum",
     )
