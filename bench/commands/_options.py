@@ -121,8 +121,6 @@ def execution_of(arguments: argparse.Namespace, device: torch.device, runs: int)
 
     if arguments.jobs is not None:
         _at_least_one("--jobs", arguments.jobs)
-    if not 0 <= arguments.checkpoint_seconds < float("inf"):
-        raise UserError("--checkpoint-seconds must be a number that is not negative.")
     places = cores() if device.type == "cpu" else len(gpus(str(device)))
     jobs = arguments.jobs or max(1, min(runs, places // arguments.processes))
     return Execution(
@@ -132,8 +130,16 @@ def execution_of(arguments: argparse.Namespace, device: torch.device, runs: int)
         device=str(device),
         jobs=jobs,
         threads=max(1, cores() // (jobs * arguments.processes)),
-        checkpoint_seconds=arguments.checkpoint_seconds,
+        checkpoint_seconds=checkpoint_seconds_of(arguments),
     )
+
+
+def checkpoint_seconds_of(arguments: argparse.Namespace) -> float:
+    """The option's value. Raises UserError for one out of its range."""
+    seconds: float = arguments.checkpoint_seconds
+    if not 0 <= seconds < float("inf"):
+        raise UserError("--checkpoint-seconds must be a number that is not negative.")
+    return seconds
 
 
 def _at_least_one(option: str, number: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.commands._options import (
     add_plan_options,
     add_slurm_options,
+    checkpoint_seconds_of,
     execution_of,
     print_report,
     request_of,
@@ -163,7 +164,7 @@ def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str], planned: 
         data_root=str(arguments.data_root.expanduser().absolute()),
         store_root=None if arguments.store_root is None else str(arguments.store_root.expanduser().absolute()),
         device=device.type,
-        checkpoint_seconds=arguments.checkpoint_seconds,
+        checkpoint_seconds=checkpoint_seconds_of(arguments),
         pack=1 if arguments.pack is None else arguments.pack,
         processes=specs[0].world_size,
         reference=getattr(arguments, "reference", None),
