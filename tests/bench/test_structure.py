@@ -65,6 +65,7 @@ def test_the_harness_does_not_know_single_plugins():
         ["list", "methods"],
         ["list", "datasets"],
         ["list", "presets"],
+        ["list", "studies"],
     ],
 )
 def test_light_commands_do_not_import_torch(words):
