@@ -39,7 +39,7 @@ def objective(za: Tensor, zb: Tensor, temperature: float) -> tuple[Tensor, Terms
     else:
         blocks = [
             torch.stack(checkpoint(_contrast, z[rows], z, rows, batch, temperature, use_reentrant=False)) * len(rows)
-            for rows in index.split(ROWS)
+            for rows in torch.split(index, ROWS)
         ]
         loss, hits = (torch.stack(blocks).sum(0) / count).unbind()
     return loss, {"positive_similarity": (z[:batch] * z[batch:]).sum(1).mean(), "instance_accuracy": hits.detach()}

@@ -64,7 +64,7 @@ def resample(images: Tensor, boxes: Tensor, flips: Tensor, size: int) -> Tensor:
     result = torch.empty(batch, channels, size, size, device=images.device)
     for samples in chunks(images, numbers=channels * height * width):
         vertical = weighted_rows(images[samples], rows[samples], row_weights[samples] / 255)
-        sideways = vertical.transpose(1, 2)[:, None]  # columns are rows now: one plane (W, C S) per picture
+        sideways = vertical.transpose(1, 2).contiguous()[:, None]  # columns are rows now: a plane (W, C S) per picture
         result[samples] = (
             weighted_rows(sideways, columns[samples], column_weights[samples])
             .view(-1, size, channels, size)
@@ -79,7 +79,7 @@ def weighted_rows(images: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1, 1)
     sums = F.embedding_bag(  # a weighted sum of chosen rows of a table
         (rows[:, None] + planes * height).flatten(0, 2),
-        images.float().reshape(-1, width),
+        images.float().view(-1, width),
         per_sample_weights=weights[:, None].expand(-1, channels, -1, -1).flatten(0, 2),
         mode="sum",
     )

@@ -60,9 +60,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 def add_execution_options(parser: argparse.ArgumentParser) -> None:
     """What `execution_of` takes."""
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or per GPU"
-    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs side by side; default: one per core, or per GPU")
     parser.add_argument(
         "--processes", type=int, default=1, metavar="N", help="of each run, which share its batches; default 1"
     )

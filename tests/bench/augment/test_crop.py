@@ -82,6 +82,18 @@ def test_resampling_equals_torchvisions_resized_crop(height, width, size, margin
     torch.testing.assert_close(views, torch.stack(expected), rtol=0, atol=2e-5)
 
 
+@settings(deadline=None)
+@given(height=sides, width=sides, size=st.integers(2, 40), first=st.integers(0, 5), seed=st.integers(0, 2**32))
+def test_a_view_does_not_depend_on_the_batch_around_it(height, width, size, first, seed):
+    """Bit for bit: processes that share a batch see what one alone would."""
+    canvas = pictures(6, height, width, seed)
+    boxes = crop.random_boxes(torch.tensor([[height, width]] * 6), (0.05, 1.0), generator(seed))
+    flips = torch.rand(6, generator=generator(seed)) < 0.5
+    together = crop.resample(canvas, boxes, flips, size)
+    for part in (slice(first, first + 1), slice(0, first + 1), slice(first, 6)):
+        assert torch.equal(crop.resample(canvas[part], boxes[part], flips[part], size), together[part])
+
+
 def test_pixels_outside_the_box_do_not_count():
     box = torch.tensor([[8, 5, 20, 25]])
     canvas = pictures(1, 40, 40)
