@@ -54,7 +54,7 @@ def main():
 
     trainer.method.forward = watched
     with contextlib.suppress(Interrupted):
-        trainer.train(lambda: 0.5, lambda: None, lambda: None, 1e9)
+        trainer.train(lambda: {"knn_validation": 0.5}, lambda: None, lambda: None, 1e9)
     state = {name: value for name, value in trainer.method.state_dict().items() if value.is_floating_point()}
     rows = [{"epoch": row["epoch"], "loss": row["loss"]} for row in trainer.progress.rows]
     torch.save({"seen": seen, "rows": rows, "state": state, "step": trainer.progress.step}, result)
