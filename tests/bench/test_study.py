@@ -120,6 +120,7 @@ def test_the_untrained_arms_are_not_tuned():
     assert [arm.name for arm in study.trained(small(arms=["smi", "random", "barlow"]))] == ["smi", "barlow"]
 
 
+@pytest.mark.slow
 def test_every_study_can_be_planned(tmp_path):
     for name in study.names():
         one = read(name)

@@ -1,8 +1,10 @@
 """A small run on digits: its specification, in this process and as a command, and what must not depend on faults."""
 
 import csv
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +96,10 @@ def start(command):
     def run(output, *more, **options):
         words = command(output, *more, **options)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(words, cwd=ROOT, start_new_session=True, env=environment(), **pipes))
+        # Under a shell's background job, a command would ignore Ctrl-C as its parent does.
+        obey = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, env=environment(), preexec_fn=obey, **pipes)
+        started.append(process)
         return started[-1]
 
     yield run

@@ -173,7 +173,7 @@ def test_eight_processes_with_one_plan_share_it(command, outcome, tmp_path):
 @pytest.fixture(scope="module")
 def uninterrupted(call, outcome, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "o"
-    assert call(output, "--jobs", "1", epochs="30").returncode == 0
+    assert call(output, "--jobs", "1", epochs="10").returncode == 0
     return outcome(output)
 
 
@@ -183,7 +183,7 @@ def test_a_command_that_is_asked_to_end_leaves_a_checkpoint(
     start, call, outcome, uninterrupted, tmp_path, executor, number
 ):
     broken, options = tmp_path / "broken", ["--jobs", "1", "--executor", executor]
-    process = start(broken, *options, epochs="30")
+    process = start(broken, *options, epochs="10")
     deadline = time.monotonic() + 300
     while not list(broken.glob("*/*/*/*/metrics.csv")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -193,7 +193,7 @@ def test_a_command_that_is_asked_to_end_leaves_a_checkpoint(
     assert "goes on where it stopped" in complaints
     (checkpoint,) = broken.glob("*/*/*/*/checkpoint.pt")  # none was due: the default is two minutes
     assert not (checkpoint.parent / "lock").exists()
-    assert call(broken, *options, epochs="30").returncode == 0
+    assert call(broken, *options, epochs="10").returncode == 0
     assert outcome(broken) == uninterrupted
 
 

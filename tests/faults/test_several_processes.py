@@ -69,6 +69,7 @@ def test_one_process_asked_to_stop_stops_both_at_one_step(train):
     assert 4 <= first["step"] == second["step"] < 25
 
 
+@pytest.mark.soak
 def test_a_run_in_two_processes_gives_the_table_and_killed_again_and_again_the_same(call, start, outcome, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = {"methods": "moco", "epochs": "10"}

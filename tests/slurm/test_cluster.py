@@ -127,6 +127,7 @@ def assert_same(run, reference):
     assert len(losses[0]) == LONG
 
 
+@pytest.mark.slow
 def test_an_array_over_two_nodes_gives_the_table(cluster, place):
     said = cluster.bench(*on_cluster(place, "--wait", methods="smi,random", seeds=2))
     assert "Submitted 4 runs as 4 jobs" in said
@@ -141,6 +142,7 @@ def test_an_array_over_two_nodes_gives_the_table(cluster, place):
     )
 
 
+@pytest.mark.slow
 def test_packed_runs_share_a_job_and_its_gpu(cluster, place, wait_until):
     said = cluster.bench(*on_cluster(place, "--pack=2", "slurm.gpus=1", methods="smi,random"))
     assert "Submitted 2 runs as 1 job" in said
@@ -152,12 +154,14 @@ def test_packed_runs_share_a_job_and_its_gpu(cluster, place, wait_until):
     assert len(list((place / "runs/.slurm").glob(f"*/{job}_*_log.out"))) == 2
 
 
+@pytest.mark.slow
 def test_a_run_in_two_processes(cluster, place):
     cluster.bench(*on_cluster(place, "--wait", "--processes=2", methods="smi"))
     assert (only_run(place) / "result.json").exists()
     assert "process 1" in logs(place)
 
 
+@pytest.mark.slow
 def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, uninterrupted, wait_until):
     words = on_cluster(place, "--partition=low", epochs=LONG)
     cluster.bench(*words)
@@ -201,6 +205,7 @@ def test_a_run_goes_on_when_its_node_dies(cluster, place, uninterrupted, wait_un
     assert_same(only_run(place), uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, uninterrupted, wait_until):
     output = f"--output={place}/runs"
     cluster.bench(*on_cluster(place, epochs=LONG))
@@ -217,6 +222,7 @@ def test_a_cancelled_run_is_unfinished_until_it_is_resubmitted(cluster, place, u
     assert_same(only_run(place), uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_when_the_failed_are_resubmitted(cluster, place, uninterrupted, wait_until):
     cluster.bench(*on_cluster(place, epochs=LONG))
     wait_until(lambda: has_begun(place) and list(only_run(place).glob("checkpoint*.pt")))
@@ -230,6 +236,7 @@ def test_a_killed_job_goes_on_when_the_failed_are_resubmitted(cluster, place, un
     assert_same(only_run(place), uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_job_that_may_not_begin_again_says_so(cluster, place, wait_until):
     cluster.bench(*on_cluster(place, "slurm.requeue=0", epochs=LONG))
     wait_until(lambda: has_begun(place))
@@ -241,6 +248,7 @@ def test_a_job_that_may_not_begin_again_says_so(cluster, place, wait_until):
     assert list(only_run(place).glob("checkpoint*.pt"))
 
 
+@pytest.mark.slow
 def test_a_run_that_raises_takes_no_other_down_and_alone_is_repeated(cluster, place):
     (place / "break-it").touch()
     words = on_cluster(place, "--wait", methods=f"file:{place}/slow.py,random")
@@ -276,6 +284,7 @@ def test_five_hundred_runs_are_one_array_and_few_questions(cluster, place):
     cluster.command("scancel", array)
 
 
+@pytest.mark.slow
 def test_the_accounting_knows_what_the_controller_has_forgotten(accounted_cluster, place, wait_until):
     accounted_cluster.bench(*on_cluster(place, epochs=LONG))
     wait_until(lambda: has_begun(place))
