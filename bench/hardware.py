@@ -57,7 +57,7 @@ def prepare_process(device: torch.device, threads: int) -> None:
     torch.set_num_threads(threads)
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        # Filling every new tensor with NaN is for finding bugs, and took a fifth of a step.
+        # Filling every new tensor with NaN is for finding bugs; it took 8 % of a step (paired, slim ResNet, 64 px).
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
         torch.backends.cuda.matmul.allow_tf32 = False
