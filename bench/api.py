@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -225,13 +225,23 @@ class Dataset(ABC):
         return ()
 
 
+class Canvases(Protocol):
+    """What stands for an array (N, 3, H, W) uint8 of canvases: one of them, or an array of those of some rows (n,)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Split:
-    """Decoded images: `images` (N, 3, H, W) uint8 canvases, memory-mapped; the picture fills the top left corner.
+    """Images (N, 3, H, W) uint8, on canvases of which the picture fills the top left corner: memory-mapped, or
+    decoded from their files as they are asked for (datasets/_streamed.py).
 
     `sizes` (N, 2) holds each picture's height and width in pixels; `labels` (N,) int64, -1 without a label.
     """
 
-    images: np.ndarray
+    images: Canvases
     sizes: np.ndarray
     labels: np.ndarray

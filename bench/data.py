@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench import ahead
 from bench.api import Dataset, Split
 from bench.datasets._store import Store
 from bench.seeds import derive
@@ -15,24 +17,29 @@ from bench.seeds import derive
 VALIDATION_FRACTION = 0.1
 LARGEST_NATIVE = 128
 """Pixels; of a dataset that does not say at which size it is used."""
+RESIDENT_SHARE = 0.5
+"""Of a GPU's free memory, that a part of a dataset may take to live there."""
 VALIDATION_SEED = derive(0, "validation split")
 
 
 @dataclass(frozen=True)
 class Images:
-    """Some pictures of a split: canvases stay memory-mapped on the CPU and live on a GPU whole."""
+    """Some pictures of a split: canvases stay memory-mapped on the CPU and live on a GPU whole, where they fit.
+
+    Those that do not fit, or that are decoded from their files, come batch by batch through `stream`.
+    """
 
     split: Split
     indices: np.ndarray
     resident: Tensor | None
-    """Canvases (n, 3, H, W) uint8 on the GPU; None on the CPU."""
+    """Canvases (n, 3, H, W) uint8 on the GPU; None on the CPU, and where they do not fit."""
     sizes: Tensor
     labels: Tensor
     device: torch.device
 
     @staticmethod
     def of(split: Split, indices: np.ndarray, device: torch.device) -> Images:
-        resident = None if device.type == "cpu" else torch.from_numpy(split.images[indices]).to(device)
+        resident = torch.from_numpy(split.images[indices]).to(device) if _fits(split, indices, device) else None
         sizes = torch.from_numpy(split.sizes[indices].astype(np.int64)).to(device)
         labels = torch.from_numpy(split.labels[indices].astype(np.int64)).to(device)
         return Images(split, indices, resident, sizes, labels, device)
@@ -41,10 +48,17 @@ class Images:
         return len(self.indices)
 
     def canvases(self, rows: Tensor) -> Tensor:
-        """Canvases (B, 3, H, W) uint8 of the given rows (B,) on the device."""
+        """Canvases (B, 3, H, W) uint8 of the given rows (B,) on the device, at once; see `stream` for many."""
         if self.resident is not None:
             return self.resident[rows]
-        return torch.from_numpy(self.split.images[self.indices[rows.numpy()]])
+        return torch.from_numpy(self.split.images[self.indices[rows.cpu().numpy()]]).to(self.device)
+
+    def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """`canvases` of one batch of rows after the other; made ready ahead of their use where that takes time."""
+        mapped = isinstance(self.split.images, np.ndarray) and self.device.type == "cpu"
+        if self.resident is not None or mapped:
+            return map(self.canvases, batches)
+        return ahead.stream(self.split.images, (self.indices[rows.cpu().numpy()] for rows in batches), self.device)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,14 @@ def load(store: Store, device: torch.device) -> Data:
         mean=torch.tensor(store.mean, dtype=torch.float32, device=device),
         std=torch.tensor(store.std, dtype=torch.float32, device=device),
     )
+
+
+def _fits(split: Split, indices: np.ndarray, device: torch.device) -> bool:
+    """Whether decoded canvases live on a GPU."""
+    if device.type == "cpu" or not isinstance(split.images, np.ndarray):
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return len(indices) * int(np.prod(split.images.shape[1:])) <= RESIDENT_SHARE * free
 
 
 def stratified_rows(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,8 @@ class Trainer:
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
-        self._order: tuple[int, Tensor] | None = None
+        self._orders: dict[int, tuple[Tensor, Tensor]] = {}
+        self._canvases: Iterator[Tensor] | None = None
 
     def train(
         self,
@@ -97,6 +99,7 @@ class Trainer:
                 if stop:
                     raise Interrupted
             since = time.perf_counter()
+        self._canvases = None  # nothing more is made ready ahead
         return progress
 
     def state(self) -> dict[str, Any]:
@@ -114,10 +117,12 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         own = {name: values.flatten()[distributed.rank()] for name, values in self.progress.sums.items()}
         self.progress.sums = {name: value.to(self.device) for name, value in own.items()}
+        self._canvases = None
 
-    def views(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
-        """Augmented views (B, 3, S, S) of the training pictures `rows` (B,), channels last; local ones are smaller."""
-        canvases, protocol = self.data.train.canvases(rows), self.spec.protocol
+    def views(self, canvases: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
+        """Augmented views (B, 3, S, S) of training pictures' canvases (B, 3, H, W), channels last; local ones are
+        smaller."""
+        protocol = self.spec.protocol
         views = []
         for view, drawn in enumerate(parameters):
             side = protocol.augment.side(view, protocol.image_size)
@@ -140,25 +145,47 @@ class Trainer:
         peak = optim.peak_lr(protocol.optimizer, protocol.batch_size)
         rate = optim.learning_rate(peak, progress.step, self.total_steps, protocol.optimizer.warmup_fraction)
         optim.set_learning_rate(self.optimizer, rate, peak)
-        rows = self._epoch_order(epoch)[batch * protocol.batch_size : (batch + 1) * protocol.batch_size]
+        _, rows = self._batch(progress.step)
         parameters = self._draw(rows, epoch, batch)
-        parts = torch.arange(len(rows)).tensor_split(protocol.accumulate)
-        for number, part in enumerate(parts, start=1):
-            own = part.tensor_split(self.spec.world_size)[distributed.rank()]
-            samples = slice(int(own[0]), int(own[-1]) + 1)
+        parts = self._own_parts()
+        for number, samples in enumerate(parts, start=1):
             last = number == len(parts)
             with self._parallel.no_sync() if self._parallel and not last else nullcontext():
-                self._accumulate(rows[samples], [p[samples] for p in parameters], len(part) / len(rows))
+                self._accumulate(rows[samples], [p[samples] for p in parameters])
         if self.method.trains:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.method.after_step((progress.step + 1) / self.total_steps)
         progress.step += 1
 
-    def _accumulate(self, rows: Tensor, parameters: Sequence[pipeline.Parameters], share: float) -> None:
-        """Forward and backward of this process's images of one part of the batch, which is `share` of it."""
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Rows (B,) of the whole batch of a step, on the CPU and on the device."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        size = self.spec.protocol.batch_size
+        here, there = self._epoch_order(epoch)
+        return here[batch * size : (batch + 1) * size], there[batch * size : (batch + 1) * size]
+
+    def _own_parts(self) -> list[slice]:
+        """Which samples of a batch this process takes, in each of the parts in which it goes through."""
+        protocol = self.spec.protocol
+        parts = torch.arange(protocol.batch_size).tensor_split(protocol.accumulate)
+        own = [part.tensor_split(self.spec.world_size)[distributed.rank()] for part in parts]
+        return [slice(int(samples[0]), int(samples[-1]) + 1) for samples in own]
+
+    def _next_canvases(self) -> Tensor:
+        """Canvases of the next part of a batch that this process takes, from where `progress` stands."""
+        if self._canvases is None:
+            images, steps = self.data.train, itertools.count(self.progress.step)
+            # resident pictures are looked up on the device, others on the CPU: so neither waits for the device
+            place = 0 if images.resident is None else 1
+            self._canvases = images.stream(self._batch(step)[place][own] for step in steps for own in self._own_parts())
+        return next(self._canvases)
+
+    def _accumulate(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> None:
+        """Forward and backward of this process's images of one part of the batch."""
+        share = len(rows) * self.spec.world_size / self.spec.protocol.batch_size
         with torch.no_grad():
-            views = self.views(rows, parameters)
+            views = self.views(self._next_canvases(), parameters)
         labels = self.data.train.labels[rows] if self.method.needs_labels else None
         with torch.set_grad_enabled(self.method.trains), self._autocast():
             loss, terms = (self._parallel or self.method)(views, rows, labels)
@@ -171,12 +198,15 @@ class Trainer:
             summed = self.progress.sums.get(name, torch.zeros((), device=self.device))
             self.progress.sums[name] = summed + share * value
 
-    def _epoch_order(self, epoch: int) -> Tensor:
-        if self._order is None or self._order[0] != epoch:
+    def _epoch_order(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Rows (n,) of the pictures that are pretrained on as an epoch sees them, on the CPU and on the device."""
+        if epoch not in self._orders:
             generator = torch.Generator().manual_seed(derive(self.spec.axis_seed("order"), epoch))
             order = self.rows[torch.randperm(len(self.rows), generator=generator)]
-            self._order = (epoch, order.to(self.device))
-        return self._order[1]
+            # two are kept: pictures may be made ready for the next epoch while this one goes on
+            self._orders = {number: kept for number, kept in self._orders.items() if abs(number - epoch) == 1}
+            self._orders[epoch] = order, order.to(self.device)
+        return self._orders[epoch]
 
     def _draw(self, rows: Tensor, epoch: int, batch: int) -> list[pipeline.Parameters]:
         """Augmentation parameters of the whole batch, one set per view, from (seed, epoch, step, view) alone."""

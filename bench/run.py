@@ -175,7 +175,9 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer, images: int) -> dict[
     features = extract(method.encoder, data.train, size, data.mean, data.std, "float32", rows)
     with evaluation_mode(method):
         embeddings = method.embed(features)
-        views = zip(*(_view_features(spec, data, trainer, part) for part in torch.split(rows, 512)), strict=True)
+        parts = torch.split(rows, 512)
+        streamed = zip(parts, data.train.stream(parts), strict=True)
+        views = zip(*(_view_features(spec, data, trainer, *part) for part in streamed), strict=True)
         first, second = (torch.cat(list(view)) for view in views)
         negative = representation.negative_positives(method.embed(first), method.embed(second))
     return {
@@ -188,14 +190,14 @@ def _geometry(spec: RunSpec, data: Data, trainer: Trainer, images: int) -> dict[
     }
 
 
-def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor) -> list[Tensor]:
+def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor, canvases: Tensor) -> list[Tensor]:
     """Features (n, d) of the two large views of the pictures `rows`, drawn from the `probe` axis."""
     seed, first = spec.axis_seed("probe"), int(rows[0])
     parameters = [
         pipeline.draw(spec.protocol.augment, view, data.train.sizes[rows], derive(seed, "geometry", first, view))
         for view in range(pipeline.LARGE_VIEWS)
     ]
-    return [trainer.method.encoder(view) for view in trainer.views(rows, parameters)]
+    return [trainer.method.encoder(view) for view in trainer.views(canvases, parameters)]
 
 
 def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:

@@ -1,4 +1,4 @@
-"""Writes a decoded store: canvases, sizes and labels of every split as .npy files, and meta.json beside them."""
+"""Writes a store: canvases (or paths of files), sizes and labels of every split as .npy files, and meta.json."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from bench.api import ImageArrays, ImageFiles, RawData
 from bench.datasets._decode import Unreadable, decode, measure
+from bench.datasets._streamed import paths_array
 from bench.errors import UserError
 from bench.files import sync_folder, write_json
 
@@ -58,13 +59,19 @@ class _Written:
     std: list[float]
 
 
-def build(raw: RawData, folder: Path, short_side: int | None, skip_corrupt: bool, signature: str) -> None:
+def build(
+    raw: RawData, folder: Path, short_side: int | None, skip_corrupt: bool, signature: str, streamed: bool
+) -> None:
     """Fill `folder` with the decoded splits of `raw`; meta.json is written last.
+
+    `streamed`: every picture is decoded all the same, for its size, digest and statistics, but what is kept of it is
+    the path of its file.
 
     Raises UserError for unreadable pictures (unless they are to be skipped) and OSError when the disk is full.
     """
     written = {
-        name: _write_split(folder, name, _source(split, short_side), skip_corrupt) for name, split in raw.splits.items()
+        name: _write_split(folder, name, _source(split, short_side), skip_corrupt, streamed)
+        for name, split in raw.splits.items()
     }
     failures = [
         (split.source, index, why) for split in written.values() for index, why in sorted(split.failures.items())
@@ -77,6 +84,8 @@ def build(raw: RawData, folder: Path, short_side: int | None, skip_corrupt: bool
     meta = {
         "format": FORMAT,
         "signature": signature,
+        "streamed": streamed,
+        "short_side": short_side,
         "classes": list(raw.classes),
         "counts": {name: len(split.kept) for name, split in written.items()},
         "mean": written["train"].mean,
@@ -114,7 +123,7 @@ def _name(source: _Source, index: int) -> str:
     return str(source.paths[index]) if source.paths is not None else f"picture {index}"
 
 
-def _write_split(folder: Path, name: str, source: _Source, skip_corrupt: bool) -> _Written:
+def _write_split(folder: Path, name: str, source: _Source, skip_corrupt: bool, streamed: bool) -> _Written:
     """Measure every picture, then decode it onto its canvas. Where damage shows only in decoding and is to be skipped,
     decode once more without these pictures.
     """
@@ -125,7 +134,7 @@ def _write_split(folder: Path, name: str, source: _Source, skip_corrupt: bool) -
             if not kept:
                 return _Written(source, [], failures, [], source.labels[:0], [], [])
             canvas = (max(sizes[index][0] for index in kept), max(sizes[index][1] for index in kept))
-            path = folder / f"{name}.images.npy"
+            path = None if streamed else folder / f"{name}.images.npy"
             chunks = _decode(pool, source, kept, canvas, path, name)
             found = {index: why for chunk in chunks for index, why in chunk.failures.items()}
             failures |= found
@@ -134,8 +143,12 @@ def _write_split(folder: Path, name: str, source: _Source, skip_corrupt: bool) -
     labels = source.labels[kept]
     _save(folder / f"{name}.sizes.npy", np.array([sizes[index] for index in kept], dtype=np.int32))
     _save(folder / f"{name}.labels.npy", labels)
-    with open(path, "rb+") as handle:
-        os.fsync(handle.fileno())
+    if path is None:
+        assert source.paths is not None
+        _save(folder / f"{name}.paths.npy", paths_array([source.paths[index] for index in kept]))
+    else:
+        with open(path, "rb+") as handle:
+            os.fsync(handle.fileno())
     digests = [digest for chunk in chunks for _, digest in sorted(chunk.digests.items())]
     mean, std = _mean_and_std(chunks)
     return _Written(source, kept, failures, digests, labels, mean, std)
@@ -163,20 +176,26 @@ def _measure(pool: ThreadPoolExecutor, source: _Source, name: str) -> tuple[dict
 
 
 def _decode(
-    pool: ThreadPoolExecutor, source: _Source, kept: Sequence[int], canvas: tuple[int, int], path: Path, name: str
+    pool: ThreadPoolExecutor,
+    source: _Source,
+    kept: Sequence[int],
+    canvas: tuple[int, int],
+    path: Path | None,
+    name: str,
 ) -> list[_Chunk]:
-    """Decode the pictures `kept` into rows of `path`, canvases (N, 3, H, W)."""
-    header = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(kept), 3, *canvas))
-    start, stride = header.offset, 3 * canvas[0] * canvas[1]
-    del header
+    """Decode the pictures `kept` into rows of `path`, canvases (N, 3, H, W); None: into nothing."""
+    stride = 3 * canvas[0] * canvas[1]
+    if path is not None:
+        start = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(kept), 3, *canvas)).offset
 
     def task(rows: Sequence[int]) -> _Chunk:
         canvases = np.zeros((len(rows), 3, *canvas), dtype=np.uint8)
         chunk = _decode_chunk(source, [kept[row] for row in rows], canvases)
-        # Written, not mapped: a full disk is then an OSError and no bus error.
-        with open(path, "rb+") as handle:
-            handle.seek(start + rows[0] * stride)
-            handle.write(canvases.data)
+        if path is not None:
+            # Written, not mapped: a full disk is then an OSError and no bus error.
+            with open(path, "rb+") as handle:
+                handle.seek(start + rows[0] * stride)
+                handle.write(canvases.data)
         return chunk
 
     length = min(256, max(1, CHUNK_BYTES // stride))

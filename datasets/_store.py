@@ -1,4 +1,4 @@
-"""The decoded store: a dataset's pictures as memory-mapped uint8 arrays, made once by `prepare`, opened ever after."""
+"""The store: pictures as memory-mapped uint8 arrays, or streamed from their files; made once by `prepare`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.api import Dataset, ImageFiles, RawData, Split
+from bench.api import Canvases, Dataset, ImageFiles, RawData, Split
 from bench.datasets._build import FORMAT, build
 from bench.datasets._download import fetch
+from bench.datasets._streamed import StreamedCanvases
 from bench.datasets._unpack import unpack
 from bench.errors import UserError
 from bench.files import sync_folder
@@ -32,8 +33,11 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 @dataclass(frozen=True)
 class Store:
     """An opened store. `mean` and `std` (3 each) are of the train pictures in [0, 1]; `fingerprint` is a SHA-256 over
-    decoded pixels, sizes, labels and class names; `report` holds `counts` per split, the `skipped` files with their
-    reasons and the groups of `duplicates`.
+    decoded pixels, sizes, labels and class names, the same whether pixels are kept or not; `report` holds `counts` per
+    split, the `skipped` files with their reasons and the groups of `duplicates`.
+
+    `short_side` is that of a streamed store, which keeps no pixels: its pictures are decoded from their files
+    whenever they are used. None for one that has them.
     """
 
     folder: Path
@@ -43,15 +47,18 @@ class Store:
     mean: Sequence[float]
     std: Sequence[float]
     report: Mapping[str, Any]
+    short_side: int | None = None
 
     def split(self, name: str) -> Split:
         """The split `train` or `test`. Raises UserError when its files are damaged."""
         try:
-            images = np.load(self.folder / f"{name}.images.npy", mmap_mode="r", allow_pickle=False)
             sizes = np.load(self.folder / f"{name}.sizes.npy", allow_pickle=False)
             labels = np.load(self.folder / f"{name}.labels.npy", allow_pickle=False)
+            pixels = "images" if self.short_side is None else "paths"
+            kept = np.load(self.folder / f"{name}.{pixels}.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise _damaged(self.folder, str(error)) from error
+        images: Canvases = kept if self.short_side is None else StreamedCanvases(kept, sizes, self.short_side)
         count = self.report["counts"][name]
         if images.shape[:2] != (count, 3) or sizes.shape != (count, 2) or labels.shape != (count,):
             raise _damaged(self.folder, f"the {name} split does not hold {count} pictures")
@@ -62,7 +69,8 @@ class Store:
         lines = [f"{self.key}: {len(self.classes)} classes, fingerprint {self.fingerprint[:12]}, in {self.folder}"]
         for name, count in self.report["counts"].items():
             height, width = self.split(name).images.shape[2:]
-            lines.append(f"  {name}: {count} pictures on canvases of {height} x {width}")
+            how = "" if self.short_side is None else ", decoded from their files in every epoch"
+            lines.append(f"  {name}: {count} pictures on canvases of {height} x {width}{how}")
         duplicates = self.report["duplicates"]
         if duplicates:
             across = sum(group["across_splits"] for group in duplicates)
@@ -83,8 +91,16 @@ class Store:
         )
 
 
-def prepare(dataset: Dataset, data_root: Path, store_root: Path | None = None, skip_corrupt: bool = False) -> Store:
-    """The decoded store of `dataset`, opened if it is there and current, else made: found, downloaded, decoded.
+def prepare(
+    dataset: Dataset,
+    data_root: Path,
+    store_root: Path | None = None,
+    skip_corrupt: bool = False,
+    streamed: bool | None = None,
+) -> Store:
+    """The store of `dataset`, opened if it is there and current, else made: found, downloaded, decoded.
+
+    `streamed`: whether it must be one that keeps no pixels; None takes it as it is there, or makes one with pixels.
 
     It lies in `<store_root or data_root/.bench>/<dataset.key>`. Image files that were added, removed or changed since
     make it anew; where the raw data are gone, or are arrays of an official archive, it is used as it is.
@@ -93,17 +109,22 @@ def prepare(dataset: Dataset, data_root: Path, store_root: Path | None = None, s
     data_root = data_root.expanduser().absolute()
     folder = _folder(dataset, data_root, store_root)
     with _disk_errors(dataset.key):
-        raw = None if dataset.short_side is None and _is_current(folder, None) else dataset.find(data_root)
-        if not _is_current(folder, _signature(dataset, raw)):
+        if streamed is None:
+            streamed = _is_streamed(folder)
+        if streamed and dataset.short_side is None:
+            raise UserError(f"{dataset.key} comes as arrays, not as image files: there is nothing to stream.")
+        kept = dataset.short_side is None and _is_current(folder, None, streamed)
+        raw = None if kept else dataset.find(data_root)
+        if not _is_current(folder, _signature(dataset, raw, streamed), streamed):
             with _alone(folder):
-                _make(dataset, raw, data_root, folder, skip_corrupt)
+                _make(dataset, raw, data_root, folder, skip_corrupt, streamed)
     return _accept(_open(folder), skip_corrupt)
 
 
 def open_store(dataset: Dataset, data_root: Path, store_root: Path | None = None) -> Store:
     """The store that `prepare` made, without a look at the raw data. Raises UserError when there is none."""
     folder = _folder(dataset, data_root.expanduser().absolute(), store_root)
-    if not _is_current(folder, None):
+    if not _is_current(folder, None, _is_streamed(folder)):
         raise UserError(f"{dataset.key} is not prepared in {folder.parent}; run: python -m bench prepare")
     return _open(folder)
 
@@ -112,17 +133,19 @@ def _folder(dataset: Dataset, data_root: Path, store_root: Path | None) -> Path:
     return (data_root / ".bench" if store_root is None else store_root.expanduser().absolute()) / dataset.key
 
 
-def _make(dataset: Dataset, raw: RawData | None, data_root: Path, folder: Path, skip_corrupt: bool) -> None:
+def _make(
+    dataset: Dataset, raw: RawData | None, data_root: Path, folder: Path, skip_corrupt: bool, streamed: bool
+) -> None:
     """Obtain the raw data and decode them, unless another process has done so in the meantime."""
     raw = raw or dataset.find(data_root) or _obtain(dataset, data_root)
-    signature = _signature(dataset, raw)
+    signature = _signature(dataset, raw, streamed)
     assert signature is not None
-    if _is_current(folder, signature):
+    if _is_current(folder, signature, streamed):
         return
     temporary = _temporary(folder)
     temporary.mkdir()
     try:
-        build(raw, temporary, dataset.short_side, skip_corrupt, signature)
+        build(raw, temporary, dataset.short_side, skip_corrupt, signature, streamed)
         _replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -145,27 +168,36 @@ def _obtain(dataset: Dataset, data_root: Path) -> RawData:
     return raw
 
 
-def _signature(dataset: Dataset, raw: RawData | None) -> str | None:
-    """SHA-256 over the listing of the raw image files (relative paths, lengths, times of change); None without data."""
+def _signature(dataset: Dataset, raw: RawData | None, streamed: bool) -> str | None:
+    """SHA-256 over the listing of the raw image files (relative paths, lengths, times of change); None without data.
+
+    Paths are absolute for a streamed store, whose files must stay where they are.
+    """
     if raw is None:
         return None
     total = hashlib.sha256(f"{dataset.short_side} {list(raw.classes)}".encode())
     for name, split in sorted(raw.splits.items()):
         if not isinstance(split, ImageFiles):
             continue
-        common = len(os.path.commonpath({path.parent for path in split.paths})) if split.paths else 0
+        common = len(os.path.commonpath({path.parent for path in split.paths})) if split.paths and not streamed else 0
         for path, label in zip(split.paths, split.labels, strict=True):
             status = os.stat(path)
             total.update(f"{name}\0{str(path)[common:]}\0{status.st_size}\0{status.st_mtime_ns}\0{label}\n".encode())
     return total.hexdigest()
 
 
-def _is_current(folder: Path, signature: str | None) -> bool:
-    """Whether a store of this format is there, made of raw data with this signature (None: of any)."""
+def _is_current(folder: Path, signature: str | None, streamed: bool) -> bool:
+    """Whether a store of this format and kind is there, made of raw data with this signature (None: of any)."""
     if not (folder / "meta.json").exists():
         return False
     meta = _meta(folder)
-    return meta.get("format") == FORMAT and signature in (None, meta.get("signature"))
+    same_kind = bool(meta.get("streamed")) == streamed
+    return meta.get("format") == FORMAT and same_kind and signature in (None, meta.get("signature"))
+
+
+def _is_streamed(folder: Path) -> bool:
+    """Whether a store is there that keeps no pixels."""
+    return (folder / "meta.json").exists() and bool(_meta(folder).get("streamed"))
 
 
 def _open(folder: Path) -> Store:
@@ -173,7 +205,9 @@ def _open(folder: Path) -> Store:
     meta = _meta(folder)
     try:
         report = {name: meta[name] for name in ("counts", "skipped", "duplicates")}
-        store = Store(folder, folder.name, meta["classes"], meta["fingerprint"], meta["mean"], meta["std"], report)
+        short_side = meta["short_side"] if meta.get("streamed") else None
+        statistics = meta["fingerprint"], meta["mean"], meta["std"]
+        store = Store(folder, folder.name, meta["classes"], *statistics, report, short_side)
         lengths = dict(meta["files"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(folder, f"meta.json lacks {error}") from error

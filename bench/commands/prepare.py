@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   python -m bench prepare --dataset imagewoof
   python -m bench prepare --dataset folder:~/pictures --skip-corrupt
   python -m bench prepare --dataset imagewoof --check          after a disk or a copy went wrong
+  python -m bench prepare --dataset imagenet --stream          where there is no room for the decoded pictures
 """
 
 
@@ -19,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", required=True, metavar="NAME", help="name, NAME:VARIANT or folder:PATH; several with commas"
     )
     add_data_options(parser)
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="keep no decoded pictures: check every file once, and have runs decode them in every epoch, in processes "
+        "of their own. Same pictures, same results, slower; a later prepare without it keeps them",
+    )
     parser.add_argument(
         "--check", action="store_true", help="read every decoded picture again and hold it against the fingerprint"
     )
@@ -30,7 +37,10 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.plan import open_dataset
 
     for name in comma_separated("--dataset", arguments.dataset):
-        store = prepare(open_dataset(name), arguments.data_root, arguments.store_root, arguments.skip_corrupt)
+        dataset = open_dataset(name)
+        store = prepare(
+            dataset, arguments.data_root, arguments.store_root, arguments.skip_corrupt, streamed=arguments.stream
+        )
         print(store.describe())
         if arguments.check:
             check(store)

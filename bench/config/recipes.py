@@ -90,7 +90,8 @@ def choose(wanted: str, dataset: str, preset: str, arms: Sequence[Arm]) -> Recip
 def label(recipe: Recipe | None, arm: Arm, words: Sequence[str], dataset: str, preset: str) -> str:
     """Where an arm's settings come from, in words: 'default' where the recipe has none for it.
 
-    `words` are what the user set for the arm beyond its name; all but how long and how it is evaluated is a change.
+    `words` are what the user set for the arm beyond its name. All but how long and how it is evaluated is a change,
+    unless the recipe was found with the very same words.
     """
     row = None if recipe is None else recipe.row(arm)
     if recipe is None or row is None:
@@ -98,8 +99,12 @@ def label(recipe: Recipe | None, arm: Arm, words: Sequence[str], dataset: str, p
     text = recipe.labels.get(row, recipe.label)
     if recipe.datasets and not recipe.suits(dataset, preset):
         text += f" for {', '.join(recipe.datasets)} at {', '.join(recipe.presets)}"
-    changed = any(not word.startswith(("epochs=", "evaluate.", "seeds.", "budget.")) for word in words)
+    changed = _protocol(words) != _protocol(recipe.provenance.get("words", ()))
     return f"{text}, changed" if changed or parse(row) != arm else text
+
+
+def _protocol(words: Sequence[str]) -> set[str]:
+    return {word for word in words if not word.startswith(("epochs=", "evaluate.", "seeds.", "budget."))}
 
 
 def read(path: Path) -> Recipe:

@@ -164,7 +164,8 @@ def _ready(trainer: Trainer) -> Ready:
     data, augment = trainer.data, trainer.spec.protocol.augment
     rows = torch.arange(trainer.spec.protocol.batch_size, device=data.train.device)
     parameters = [pipeline.draw(augment, view, data.train.sizes[rows], view) for view in range(augment.views)]
-    views = trainer.views(rows, parameters)
+    canvases = data.train.canvases(rows)
+    views = trainer.views(canvases, parameters)
     with (
         torch.no_grad(),
         torch.autocast(trainer.device.type, torch.bfloat16, trainer.spec.protocol.precision == "bfloat16"),
@@ -173,7 +174,7 @@ def _ready(trainer: Trainer) -> Ready:
         embedding = trainer.method.embed(features)
     return Ready(
         rows=rows,
-        canvases=data.train.canvases(rows),
+        canvases=canvases,
         views=views,
         labels=data.train.labels[rows] if trainer.method.needs_labels else None,
         feature_gradient=torch.full_like(features, 1e-3 / features.numel()),

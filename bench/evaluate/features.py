@@ -41,8 +41,9 @@ def extract(
     batches = torch.split(rows, batch_size) if len(rows) else ()
     parts = []
     with evaluation_mode(encoder), torch.autocast(images.device.type, torch.bfloat16, precision == "bfloat16"):
-        for batch in tqdm(batches, desc="features", unit="batch", disable=None, delay=2, leave=False):
-            crops = centre_crop(images.canvases(batch), images.sizes[batch], image_size, mean, std)
+        progress = tqdm(batches, desc="features", unit="batch", disable=None, delay=2, leave=False)
+        for batch, canvases in zip(progress, images.stream(batches), strict=True):
+            crops = centre_crop(canvases, images.sizes[batch], image_size, mean, std)
             parts.append(encoder(crops).float())
     features = torch.cat(parts) if parts else mean.new_empty(0, 0)
     if not features.isfinite().all():

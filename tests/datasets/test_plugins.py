@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench import discover
-from bench.api import Dataset, ImageArrays
-from bench.datasets import cifar10, cifar100, stl10
+from bench.api import Dataset, ImageArrays, ImageFiles
+from bench.datasets import cifar10, cifar100, imagenet, stl10
 from bench.datasets._store import open_store, prepare
 from bench.errors import UserError
 
@@ -72,6 +72,9 @@ def lay_out(tmp_path: Path, make_folder: Callable[..., Path], small_archives: No
             wnids = discover.load("datasets", name).wnids
             splits = {"train": dict.fromkeys(wnids, 2), "val": dict.fromkeys(wnids, 1)}
             make_folder(tmp_path / f"{name}2-160", splits, suffix=".JPEG")
+        elif name == "imagenet":
+            wnids = [f"n{number:08}" for number in range(900)] + imagenet.IMAGENET_100.split()
+            make_folder(tmp_path / name, {part: dict.fromkeys(wnids, 1) for part in ("train", "val")}, suffix=".JPEG")
         elif name == "folder":
             return str(make_folder(tmp_path / "own", {"train": {"cat": 2, "dog": 2}, "val": {"cat": 1, "dog": 1}}))
         elif name != "digits":
@@ -114,7 +117,7 @@ def test_contract(name: str, lay_out: Callable[[str], str], tmp_path: Path) -> N
     assert open_store(dataset, tmp_path) == prepare(opened(name, dataset.argument), tmp_path) == store
 
 
-@pytest.mark.parametrize("name", sorted(set(discover.names("datasets")) - {"digits", "folder"}))
+@pytest.mark.parametrize("name", sorted(set(discover.names("datasets")) - {"digits", "folder", "imagenet"}))
 def test_archives_are_named_with_digest_and_source(name: str, tmp_path: Path) -> None:
     assert opened(name).find(tmp_path) is None
     for archive in opened(name).archives():
@@ -193,6 +196,24 @@ def test_imagewoof_sizes_and_names(lay_out: Callable[[str], str], tmp_path: Path
     (tmp_path / "imagenette2-160/val").rename(tmp_path / "val")
     with pytest.raises(UserError, match="no folder 'val'"):
         opened("imagenette").find(tmp_path)
+
+
+def test_imagenet_and_its_hundred_classes(lay_out: Callable[[str], str], tmp_path: Path) -> None:
+    lay_out("imagenet")
+    whole, hundred = (opened("imagenet", argument).find(tmp_path) for argument in ("", "100"))
+    assert whole is not None
+    assert hundred is not None
+    assert (len(whole.classes), tuple(hundred.classes)) == (1000, tuple(imagenet.IMAGENET_100.split()))
+    for split in hundred.splits.values():
+        assert isinstance(split, ImageFiles)
+        named = [hundred.classes[label] for label in split.labels]
+        assert named == [path.parent.name for path in split.paths] == imagenet.IMAGENET_100.split()
+    (tmp_path / "imagenet/train/n01558993").rename(tmp_path / "imagenet/train/n99999999")
+    (tmp_path / "imagenet/val/n01558993").rename(tmp_path / "imagenet/val/n99999999")
+    with pytest.raises(UserError, match="holds 99 classes of imagenet100, not 100"):
+        opened("imagenet", "100").find(tmp_path)
+    with pytest.raises(UserError, match=r"account at image-net\.org"):
+        prepare(opened("imagenet"), tmp_path / "elsewhere")
 
 
 def test_digits_split() -> None:

@@ -25,8 +25,8 @@ class Pictures:
     def __len__(self):
         return len(self.stored)
 
-    def canvases(self, rows):
-        return torch.from_numpy(self.stored[rows.numpy()])
+    def stream(self, batches):
+        return (torch.from_numpy(self.stored[rows.numpy()]) for rows in batches)
 
 
 @pytest.fixture
