@@ -38,6 +38,7 @@ class Execution:
     jobs: int
     threads: int
     checkpoint_seconds: float
+    tensorboard: bool
 
     def request(self, specs: Sequence[RunSpec]) -> dict[str, Any]:
         """What a worker is told (bench/worker.py)."""
@@ -49,6 +50,7 @@ class Execution:
             "device": self.device,
             "threads": self.threads,
             "checkpoint_seconds": self.checkpoint_seconds,
+            "tensorboard": self.tensorboard,
         }
 
 

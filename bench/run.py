@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from bench import checkpoint, distributed
+from bench import checkpoint, distributed, tensorboard
 from bench.analysis import representation
 from bench.augment import pipeline
 from bench.data import Data
@@ -44,6 +45,7 @@ class Settings:
     device: torch.device
     threads: int
     checkpoint_seconds: float
+    tensorboard: bool = False
 
 
 def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
@@ -93,13 +95,21 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         if leads:
             checkpoint.save(folder, state)
 
+    def close_epoch() -> None:
+        write_metrics()
+        if write_events is not None:
+            write_events(trainer.progress.rows[-1])
+
     write_metrics()  # cut back to the checkpoint
-    progress = trainer.train(
-        probe=lambda: _curve_point(spec, data, trainer),
-        on_epoch=write_metrics,
-        checkpoint=save_checkpoint,
-        checkpoint_seconds=settings.checkpoint_seconds,
-    )
+    watched = leads and settings.tensorboard
+    begin = trainer.progress.step, trainer.progress.rows
+    with tensorboard.recorder(folder.events, *begin) if watched else nullcontext() as write_events:
+        progress = trainer.train(
+            probe=lambda: _curve_point(spec, data, trainer),
+            on_epoch=close_epoch,
+            checkpoint=save_checkpoint,
+            checkpoint_seconds=settings.checkpoint_seconds,
+        )
     if not leads:
         return "completed" if progress.first_bad_step is None else "diverged"
     if progress.first_bad_step is not None:

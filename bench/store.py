@@ -1,7 +1,7 @@
 """The run folder, the only thing that passes between stages: `<output>/<run id>/`.
 
-The files of FILES (checkpoints while unfinished, error.log after a failure), and result.json, written last and whole:
-its presence means done.
+The files of FILES (checkpoints while unfinished, error.log after a failure), `tensorboard/` where it was asked for,
+and result.json, written last and whole: its presence means done.
 Never imports torch.
 """
 
@@ -12,6 +12,7 @@ import errno
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,11 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         return self.path / "predictions.npz"
+
+    @property
+    def events(self) -> Path:
+        """Folder of what TensorBoard reads; no part of the result."""
+        return self.path / "tensorboard"
 
     def result(self) -> dict[str, Any] | None:
         """Content of result.json; None when there is none. Raises UserError when it cannot be read as one."""
@@ -117,6 +123,8 @@ class RunFolder:
             (self.path / "result.json").unlink(missing_ok=True)  # first, so that the rest is never taken for finished
             for name in FILES if fresh else ("error.log",):
                 (self.path / name).unlink(missing_ok=True)
+            if fresh:
+                shutil.rmtree(self.events, ignore_errors=True)  # NFS keeps a file that somebody watches
         finally:
             self.lock.release()
 

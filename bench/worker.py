@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from bench import distributed, interrupt
+from bench import distributed, interrupt, tensorboard
 from bench.data import Data, load
 from bench.datasets._store import Store, open_store
 from bench.errors import UserError
@@ -75,7 +75,10 @@ def work_through(request: dict[str, Any]) -> None:
 
 def _work_through(request: dict[str, Any], device: torch.device) -> None:
     output = Path(request["output"])
-    settings = Settings(output, device, request["threads"], request["checkpoint_seconds"])
+    watched = request.get("tensorboard", False)  # a job that was queued by older code does not say
+    if watched:
+        tensorboard.check()
+    settings = Settings(output, device, request["threads"], request["checkpoint_seconds"], watched)
     prepare_process(device, settings.threads)
     datasets = _Datasets(Path(request["data_root"]), request["store_root"], device)
     specs = [RunSpec.from_canonical(values) for values in request["runs"]]

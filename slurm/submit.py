@@ -51,6 +51,8 @@ class Manner:
     """Of each run."""
     reference: str | None
     """Of the report."""
+    tensorboard: bool = False
+    """Has a default for what older code submitted."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def _place_report(manner: Manner, profile: Profile, submission: Submission) -> s
 def _text(group: Sequence[str], submission: Submission) -> str:
     """What travels in a job: its runs in canonical form and how to carry them out, as JSON."""
     manner, profile = submission.manner, submission.profile
-    request = {name: manner[name] for name in ("output", "data_root", "store_root", "device", "checkpoint_seconds")}
+    travels = ("output", "data_root", "store_root", "device", "checkpoint_seconds", "tensorboard")
+    request = {name: manner[name] for name in travels}
     return json.dumps(
         {
             "runs": {run: submission.runs[run] for run in group},

@@ -68,6 +68,9 @@ def add_execution_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=120, metavar="S", help="time between checkpoints; default 120"
     )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write events into the run folders too, for `tensorboard --logdir`"
+    )
 
 
 def add_slurm_options(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +132,7 @@ def execution_of(arguments: argparse.Namespace, device: torch.device, runs: int)
         jobs=jobs,
         threads=max(1, cores() // (jobs * arguments.processes)),
         checkpoint_seconds=checkpoint_seconds_of(arguments),
+        tensorboard=tensorboard_of(arguments),
     )
 
 
@@ -138,6 +142,16 @@ def checkpoint_seconds_of(arguments: argparse.Namespace) -> float:
     if not 0 <= seconds < float("inf"):
         raise UserError("--checkpoint-seconds must be a number that is not negative.")
     return seconds
+
+
+def tensorboard_of(arguments: argparse.Namespace) -> bool:
+    """The option's value. Raises UserError where the package for it is missing."""
+    if arguments.tensorboard:
+        from bench import tensorboard
+
+        tensorboard.check()
+    wanted: bool = arguments.tensorboard
+    return wanted
 
 
 def _at_least_one(option: str, number: int) -> int:

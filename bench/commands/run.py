@@ -15,6 +15,7 @@ from bench.commands._options import (
     print_report,
     request_of,
     slurm_words,
+    tensorboard_of,
 )
 from bench.errors import UserError
 
@@ -113,6 +114,7 @@ def carry_out(arguments: argparse.Namespace, planned: Planner, report: Callable[
     Returns the exit code, 1 where a run failed. Raises UserError for options that do not go together.
     """
     words = slurm_words(arguments)
+    tensorboard_of(arguments)  # before any data is prepared
     if arguments.executor == "slurm":
         return _on_a_cluster(arguments, words, planned)
     _refuse_slurm_options(arguments, words)
@@ -168,6 +170,7 @@ def _on_a_cluster(arguments: argparse.Namespace, words: Sequence[str], planned: 
         pack=1 if arguments.pack is None else arguments.pack,
         processes=specs[0].world_size,
         reference=getattr(arguments, "reference", None),
+        tensorboard=tensorboard_of(arguments),
     )
     print(f"{_headline(specs, preset)} on {device.type}, {asked.concurrency} jobs at a time", flush=True)
     if arguments.dry_run:

@@ -175,6 +175,7 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
         words += ["--preset", preset, "--trials", str(study.tune.trials), "--output", str(chosen.tuned)]
         words += ["--epochs", str(epochs)] if epochs else []
         words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device")) + settings
+        words += ["--tensorboard"] if arguments.tensorboard else []
         print(f"\npython -m bench {shlex.join(words)}", flush=True)
         code = max(code, 0 if arguments.dry_run else bench(words))
     return code

@@ -107,6 +107,14 @@ def test_plain_text_of_canonical_runs_is_all_that_travels(spec, manner, programs
     assert json.loads(text)["runs"] == {spec.id: json.loads(json.dumps(spec.canonical()))}
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_whether_events_are_wanted_travels_and_older_records_do_not_say(spec, manner, programs, wanted):
+    submission = submit.submit([spec], dataclasses.replace(manner, tensorboard=wanted), Profile()).submission
+    assert json.loads(submit._text([spec.id], submission))["request"]["tensorboard"] is wanted
+    older = {name: value for name, value in submission.manner.items() if name != "tensorboard"}
+    assert Manner(**older) == manner
+
+
 def test_what_is_done_is_not_submitted(spec, manner, programs):
     folder = RunFolder(Path(manner.output), spec.id)
     folder.path.mkdir(parents=True)
