@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.errors import UserError
 
-REQUIREMENT = "tensorboard>=2.20,<3"
+REQUIREMENT = "tensorboard>=2.21,<3"
 
 
 def check() -> None:
