@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +19,13 @@ VALIDATION_FRACTION = 0.1
 LARGEST_NATIVE = 128
 """Pixels; of a dataset that does not say at which size it is used."""
 RESIDENT_SHARE = 0.5
-"""Of a GPU's free memory, that a part of a dataset may take to live there."""
+"""Of a GPU's free memory, that a dataset may take to live there."""
 VALIDATION_SEED = derive(0, "validation split")
 
 
 @dataclass(frozen=True)
 class Images:
-    """Some pictures of a split: canvases stay memory-mapped on the CPU and live on a GPU whole, where they fit.
-
-    Those that do not fit, or that are decoded from their files, come batch by batch through `stream`.
-    """
+    """Some pictures of a split: canvases stay memory-mapped on the CPU and live on a GPU whole, where they fit."""
 
     split: Split
     indices: np.ndarray
@@ -38,14 +36,21 @@ class Images:
     device: torch.device
 
     @staticmethod
-    def of(split: Split, indices: np.ndarray, device: torch.device) -> Images:
-        resident = torch.from_numpy(split.images[indices]).to(device) if _fits(split, indices, device) else None
+    def of(split: Split, indices: np.ndarray, device: torch.device, resides: bool) -> Images:
+        resident = torch.from_numpy(split.images[indices]).to(device) if resides else None
         sizes = torch.from_numpy(split.sizes[indices].astype(np.int64)).to(device)
         labels = torch.from_numpy(split.labels[indices].astype(np.int64)).to(device)
         return Images(split, indices, resident, sizes, labels, device)
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def come_ahead(self) -> bool:
+        """Whether other processes make batches ready, since they take time: pictures that are decoded from their
+        files, and those for which a GPU has no room. Such are looked up by rows on the CPU."""
+        mapped = isinstance(self.split.images, np.ndarray) and self.device.type == "cpu"
+        return self.resident is None and not mapped
 
     def canvases(self, rows: Tensor) -> Tensor:
         """Canvases (B, 3, H, W) uint8 of the given rows (B,) on the device, at once; see `stream` for many."""
@@ -54,9 +59,8 @@ class Images:
         return torch.from_numpy(self.split.images[self.indices[rows.cpu().numpy()]]).to(self.device)
 
     def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """`canvases` of one batch of rows after the other; made ready ahead of their use where that takes time."""
-        mapped = isinstance(self.split.images, np.ndarray) and self.device.type == "cpu"
-        if self.resident is not None or mapped:
+        """`canvases` of one batch of rows after the other, made ready ahead of their use where they `come_ahead`."""
+        if not self.come_ahead:
             return map(self.canvases, batches)
         return ahead.stream(self.split.images, (self.indices[rows.cpu().numpy()] for rows in batches), self.device)
 
@@ -77,22 +81,24 @@ def load(store: Store, device: torch.device) -> Data:
     """The store's pictures on `device`; no file is decoded."""
     train, test = store.split("train"), store.split("test")
     training, validation = cut_validation(train.labels)
+    resides = _fits([train, test], device)
     return Data(
-        train=Images.of(train, training, device),
-        validation=Images.of(train, validation, device),
-        test=Images.of(test, np.arange(len(test.labels)), device),
+        train=Images.of(train, training, device, resides),
+        validation=Images.of(train, validation, device, resides),
+        test=Images.of(test, np.arange(len(test.labels)), device, resides),
         store=store,
         mean=torch.tensor(store.mean, dtype=torch.float32, device=device),
         std=torch.tensor(store.std, dtype=torch.float32, device=device),
     )
 
 
-def _fits(split: Split, indices: np.ndarray, device: torch.device) -> bool:
-    """Whether decoded canvases live on a GPU."""
-    if device.type == "cpu" or not isinstance(split.images, np.ndarray):
+def _fits(splits: Sequence[Split], device: torch.device) -> bool:
+    """Whether a dataset's decoded canvases live on a GPU."""
+    if device.type == "cpu" or not all(isinstance(split.images, np.ndarray) for split in splits):
         return False
+    torch.cuda.empty_cache()  # what torch keeps for later is free, too
     free, _ = torch.cuda.mem_get_info(device)
-    return len(indices) * int(np.prod(split.images.shape[1:])) <= RESIDENT_SHARE * free
+    return sum(math.prod(split.images.shape) for split in splits) <= RESIDENT_SHARE * free
 
 
 def stratified_rows(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -10,6 +10,10 @@ class UserError(Exception):
     """A mistake the user can mend: printed as one line without a traceback, exit code 2."""
 
 
+class DataGone(UserError):
+    """Pictures that were prepared can no longer be read, or have changed: no fault of the run that needs them."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'barlow'?"` for a near miss among `known`, else the sorted list of what there is."""
     names = sorted(known)

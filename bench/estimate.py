@@ -45,7 +45,7 @@ def print_estimate(
     """Print each run with its state and estimated time and memory, and the total of what is left."""
     prepare_process(device, max(1, cores() // jobs))
     estimates: dict[str, Estimate] = {}
-    left = 0.0
+    left, streamed = 0.0, False
     for spec in specs:
         result = RunFolder(output, spec.id).result()
         if result is not None and result["status"] != "failed":
@@ -53,7 +53,9 @@ def print_estimate(
             continue
         kind = spec.id.rpartition("/")[0]
         if kind not in estimates:
-            estimates[kind] = estimate(_trainer(spec, data_root, store_root, device), time.perf_counter)
+            trainer = _trainer(spec, data_root, store_root, device)
+            streamed |= trainer.data.train.come_ahead
+            estimates[kind] = estimate(trainer, time.perf_counter)
         own = estimates[kind]
         print(f"{spec.id}  about {own.seconds:.0f} s, {own.features:.0f} s of it features; {own.memory_mib:.0f} MiB")
         left += own.seconds
@@ -61,6 +63,10 @@ def print_estimate(
         f"Left: about {left / jobs / 60:.1f} minutes with {jobs} at a time (an estimate from {TIMED_STEPS} steps and "
         f"the features of {PICTURES} pictures each; fitting the classifiers is not included)."
     )
+    if streamed:
+        print(
+            "Pictures come from other processes, some batches ahead: should decoding take longer, it is not seen here."
+        )
 
 
 def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:

@@ -22,6 +22,7 @@ from bench.data import Data, stratified_rows
 from bench.errors import UserError
 from bench.hardware import peak_memory_mib
 from bench.interrupt import Interrupted
+from bench.order import Order
 from bench.pace import Pace
 from bench.seeds import derive
 from bench.spec import RunSpec
@@ -51,9 +52,10 @@ class Trainer:
         self.spec, self.data, self.device = spec, data, device
         protocol = spec.protocol
         labels, seed = data.train.labels.cpu().numpy(), derive(spec.axis_seed("order"), "subset")
-        self.rows = torch.from_numpy(stratified_rows(labels, protocol.data.fraction, seed))
-        context = context_of(spec, method_class(spec), len(self.rows))
+        rows = torch.from_numpy(stratified_rows(labels, protocol.data.fraction, seed))
+        context = context_of(spec, method_class(spec), len(rows))
         self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
+        self.order = Order(rows, spec.axis_seed("order"), protocol.batch_size, self.steps_per_epoch)
         method = build_method(spec, context)
         if distributed.size() > 1 and device.type == "cuda":
             method = nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
@@ -62,8 +64,8 @@ class Trainer:
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
-        self._orders: dict[int, tuple[Tensor, Tensor]] = {}
-        self._canvases: Iterator[Tensor] | None = None
+        self._on_device: tuple[int, Tensor] | None = None
+        self._ahead: Iterator[Tensor] | None = None
 
     def train(
         self,
@@ -77,8 +79,19 @@ class Trainer:
 
         Raises Interrupted, after a `checkpoint`, when bench.interrupt was asked for it.
         """
-        progress, pace = self.progress, Pace(checkpoint_seconds)
-        since = time.perf_counter()
+        try:
+            return self._train(probe, on_epoch, checkpoint, Pace(checkpoint_seconds))
+        finally:
+            self._ahead = None  # the processes that make pictures ready end
+
+    def _train(
+        self,
+        probe: Callable[[], Mapping[str, float | None]],
+        on_epoch: Callable[[], None],
+        checkpoint: Callable[[], None],
+        pace: Pace,
+    ) -> Progress:
+        progress, since = self.progress, time.perf_counter()
         self.method.train()
         while progress.step < self.total_steps and progress.first_bad_step is None:
             self._step()
@@ -99,7 +112,6 @@ class Trainer:
                 if stop:
                     raise Interrupted
             since = time.perf_counter()
-        self._canvases = None  # nothing more is made ready ahead
         return progress
 
     def state(self) -> dict[str, Any]:
@@ -117,7 +129,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         own = {name: values.flatten()[distributed.rank()] for name, values in self.progress.sums.items()}
         self.progress.sums = {name: value.to(self.device) for name, value in own.items()}
-        self._canvases = None
+        self._ahead = None
 
     def views(self, canvases: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
         """Augmented views (B, 3, S, S) of training pictures' canvases (B, 3, H, W), channels last; local ones are
@@ -145,7 +157,7 @@ class Trainer:
         peak = optim.peak_lr(protocol.optimizer, protocol.batch_size)
         rate = optim.learning_rate(peak, progress.step, self.total_steps, protocol.optimizer.warmup_fraction)
         optim.set_learning_rate(self.optimizer, rate, peak)
-        _, rows = self._batch(progress.step)
+        rows = self._batch(epoch, batch)
         parameters = self._draw(rows, epoch, batch)
         parts = self._own_parts()
         for number, samples in enumerate(parts, start=1):
@@ -158,12 +170,12 @@ class Trainer:
             self.method.after_step((progress.step + 1) / self.total_steps)
         progress.step += 1
 
-    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Rows (B,) of the whole batch of a step, on the CPU and on the device."""
-        epoch, batch = divmod(step, self.steps_per_epoch)
+    def _batch(self, epoch: int, batch: int) -> Tensor:
+        """Rows (B,) of a whole batch, on the device."""
+        if self._on_device is None or self._on_device[0] != epoch:
+            self._on_device = epoch, self.order.of(epoch).to(self.device)
         size = self.spec.protocol.batch_size
-        here, there = self._epoch_order(epoch)
-        return here[batch * size : (batch + 1) * size], there[batch * size : (batch + 1) * size]
+        return self._on_device[1][batch * size : (batch + 1) * size]
 
     def _own_parts(self) -> list[slice]:
         """Which samples of a batch this process takes, in each of the parts in which it goes through."""
@@ -172,20 +184,26 @@ class Trainer:
         own = [part.tensor_split(self.spec.world_size)[distributed.rank()] for part in parts]
         return [slice(int(samples[0]), int(samples[-1]) + 1) for samples in own]
 
-    def _next_canvases(self) -> Tensor:
-        """Canvases of the next part of a batch that this process takes, from where `progress` stands."""
-        if self._canvases is None:
-            images, steps = self.data.train, itertools.count(self.progress.step)
-            # resident pictures are looked up on the device, others on the CPU: so neither waits for the device
-            place = 0 if images.resident is None else 1
-            self._canvases = images.stream(self._batch(step)[place][own] for step in steps for own in self._own_parts())
-        return next(self._canvases)
+    def _canvases(self, rows: Tensor) -> Tensor:
+        """Canvases of the pictures of the next part of a batch, which are `rows`."""
+        images = self.data.train
+        if not images.come_ahead:
+            return images.canvases(rows)
+        canvases = None if self._ahead is None else next(self._ahead, None)
+        if canvases is None:
+            step = self.progress.step
+            steps = max(1, self.total_steps - step)  # a measurement may go on beyond the last
+            batches = itertools.islice(self.order.batches(step), steps)
+            parts = self._own_parts()
+            self._ahead = images.stream(batch[own] for batch in batches for own in parts)
+            canvases = next(self._ahead)
+        return canvases
 
     def _accumulate(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> None:
         """Forward and backward of this process's images of one part of the batch."""
         share = len(rows) * self.spec.world_size / self.spec.protocol.batch_size
         with torch.no_grad():
-            views = self.views(self._next_canvases(), parameters)
+            views = self.views(self._canvases(rows), parameters)
         labels = self.data.train.labels[rows] if self.method.needs_labels else None
         with torch.set_grad_enabled(self.method.trains), self._autocast():
             loss, terms = (self._parallel or self.method)(views, rows, labels)
@@ -197,16 +215,6 @@ class Trainer:
         for name, value in {"loss": loss, **terms}.items():
             summed = self.progress.sums.get(name, torch.zeros((), device=self.device))
             self.progress.sums[name] = summed + share * value
-
-    def _epoch_order(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """Rows (n,) of the pictures that are pretrained on as an epoch sees them, on the CPU and on the device."""
-        if epoch not in self._orders:
-            generator = torch.Generator().manual_seed(derive(self.spec.axis_seed("order"), epoch))
-            order = self.rows[torch.randperm(len(self.rows), generator=generator)]
-            # two are kept: pictures may be made ready for the next epoch while this one goes on
-            self._orders = {number: kept for number, kept in self._orders.items() if abs(number - epoch) == 1}
-            self._orders[epoch] = order, order.to(self.device)
-        return self._orders[epoch]
 
     def _draw(self, rows: Tensor, epoch: int, batch: int) -> list[pipeline.Parameters]:
         """Augmentation parameters of the whole batch, one set per view, from (seed, epoch, step, view) alone."""

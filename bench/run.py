@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from bench import checkpoint, distributed, tensorboard
+from bench import checkpoint, distributed, interrupt, tensorboard
 from bench.analysis import representation
 from bench.augment import pipeline
 from bench.data import Data
+from bench.errors import DataGone
 from bench.evaluate.features import evaluation_mode, extract
 from bench.evaluate.knn import knn_predict
 from bench.evaluate.linear import accuracy
@@ -53,12 +54,12 @@ def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) ->
 
     With several processes all call this; process 0 evaluates and writes. A failure of the run itself is recorded with
     its traceback (`failed`, error.log) by the process in which it happened. What says nothing about the run reaches the
-    caller and leaves it unfinished: an OSError of the disk, LockLost, Interrupted, and BrokenUp where another process
-    is gone.
+    caller and leaves it unfinished: an OSError of the disk, LockLost, Interrupted, DataGone, and BrokenUp where another
+    process is gone.
     """
     try:
         return _execute(spec, data, folder, settings)
-    except (OSError, LockLost, Interrupted):
+    except (OSError, LockLost, Interrupted, DataGone):
         raise
     except Exception as error:
         if distributed.is_lost_peer(error):
@@ -110,6 +111,8 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
             checkpoint=save_checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
         )
+    if progress.first_bad_step is None:
+        save_checkpoint()  # evaluation may be interrupted, too
     if not leads:
         return "completed" if progress.first_bad_step is None else "diverged"
     if progress.first_bad_step is not None:
@@ -153,11 +156,14 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
     """Scores and geometry of the final encoder; test predictions and labels, by picture, go to predictions.npz.
 
     With evaluate.test=false no number of the test split comes into being, and there are no predictions.
+    Raises Interrupted, between its parts, when bench.interrupt was asked for it.
     """
     protocol, encoder = spec.protocol, trainer.method.encoder
     wanted = protocol.evaluate
     seen = data if wanted.test else replace(data, test=data.validation)
+    _stop_if_asked()
     parts = labelled_features(encoder, seen, protocol.image_size, protocol.precision)
+    _stop_if_asked()
     evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
     scores = evaluation.scores
     if wanted.test:
@@ -166,11 +172,17 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
         folder.write_binary(folder.predictions, lambda path: _save_arrays(path, arrays))
     else:
         scores = {name: score for name, score in scores.items() if name.endswith("_validation")}
+    _stop_if_asked()
     shape = _geometry(spec, data, trainer, GEOMETRY_IMAGES)
     supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
     collapsed = trainer.method.trains and not supervised
     collapsed &= representation.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
     return {"collapsed": collapsed, "scores": scores, "probe": evaluation.probe, "geometry": shape}
+
+
+def _stop_if_asked() -> None:
+    if interrupt.requested():
+        raise Interrupted
 
 
 @torch.no_grad()

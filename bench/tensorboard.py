@@ -19,7 +19,7 @@ def check() -> None:
     """Raises UserError where events cannot be written for want of the package."""
     try:
         import torch.utils.tensorboard  # noqa: F401
-    except ImportError as error:
+    except (ImportError, AttributeError, TypeError) as error:  # the latter from an old one beside a new protobuf
         reason = str(error).partition("\n")[0]
         line = f"--tensorboard needs the package tensorboard ({reason}): python -m pip install '{REQUIREMENT}'"
         raise UserError(line) from error

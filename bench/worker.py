@@ -147,6 +147,7 @@ class _Datasets:
 
     def load(self, spec: RunSpec) -> Data:
         if spec.dataset.name not in self.opened:
+            self.opened = {}  # first, so that its place on a GPU is free
             self.opened = {spec.dataset.name: load(self._store(spec), self.device)}
         return self.opened[spec.dataset.name]
 

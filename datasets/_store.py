@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -55,7 +55,8 @@ class Store:
             sizes = np.load(self.folder / f"{name}.sizes.npy", allow_pickle=False)
             labels = np.load(self.folder / f"{name}.labels.npy", allow_pickle=False)
             pixels = "images" if self.short_side is None else "paths"
-            kept = np.load(self.folder / f"{name}.{pixels}.npy", mmap_mode="r", allow_pickle=False)
+            mode: Literal["r"] | None = "r" if self.short_side is None else None
+            kept = np.load(self.folder / f"{name}.{pixels}.npy", mmap_mode=mode, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise _damaged(self.folder, str(error)) from error
         images: Canvases = kept if self.short_side is None else StreamedCanvases(kept, sizes, self.short_side)
@@ -109,13 +110,10 @@ def prepare(
     data_root = data_root.expanduser().absolute()
     folder = _folder(dataset, data_root, store_root)
     with _disk_errors(dataset.key):
-        if streamed is None:
-            streamed = _is_streamed(folder)
         if streamed and dataset.short_side is None:
             raise UserError(f"{dataset.key} comes as arrays, not as image files: there is nothing to stream.")
-        kept = dataset.short_side is None and _is_current(folder, None, streamed)
-        raw = None if kept else dataset.find(data_root)
-        if not _is_current(folder, _signature(dataset, raw, streamed), streamed):
+        raw = None if dataset.short_side is None and _is_current(folder, None) else dataset.find(data_root)
+        if not _is_usable(folder, dataset, raw, streamed):
             with _alone(folder):
                 _make(dataset, raw, data_root, folder, skip_corrupt, streamed)
     return _accept(_open(folder), skip_corrupt)
@@ -124,7 +122,7 @@ def prepare(
 def open_store(dataset: Dataset, data_root: Path, store_root: Path | None = None) -> Store:
     """The store that `prepare` made, without a look at the raw data. Raises UserError when there is none."""
     folder = _folder(dataset, data_root.expanduser().absolute(), store_root)
-    if not _is_current(folder, None, _is_streamed(folder)):
+    if not _is_current(folder, None):
         raise UserError(f"{dataset.key} is not prepared in {folder.parent}; run: python -m bench prepare")
     return _open(folder)
 
@@ -134,14 +132,15 @@ def _folder(dataset: Dataset, data_root: Path, store_root: Path | None) -> Path:
 
 
 def _make(
-    dataset: Dataset, raw: RawData | None, data_root: Path, folder: Path, skip_corrupt: bool, streamed: bool
+    dataset: Dataset, raw: RawData | None, data_root: Path, folder: Path, skip_corrupt: bool, streamed: bool | None
 ) -> None:
     """Obtain the raw data and decode them, unless another process has done so in the meantime."""
     raw = raw or dataset.find(data_root) or _obtain(dataset, data_root)
+    if _is_usable(folder, dataset, raw, streamed):
+        return
+    streamed = _is_streamed(folder) if streamed is None else streamed
     signature = _signature(dataset, raw, streamed)
     assert signature is not None
-    if _is_current(folder, signature, streamed):
-        return
     temporary = _temporary(folder)
     temporary.mkdir()
     try:
@@ -186,13 +185,23 @@ def _signature(dataset: Dataset, raw: RawData | None, streamed: bool) -> str | N
     return total.hexdigest()
 
 
-def _is_current(folder: Path, signature: str | None, streamed: bool) -> bool:
-    """Whether a store of this format and kind is there, made of raw data with this signature (None: of any)."""
+def _is_usable(folder: Path, dataset: Dataset, raw: RawData | None, streamed: bool | None) -> bool:
+    """Whether the store there is of the kind that is asked for (None: of either) and of the raw data as they are.
+
+    Without raw data one that keeps pixels is taken as it is; a streamed one is nothing without them.
+    """
+    kind = _is_streamed(folder)
+    if streamed not in (None, kind) or (kind and raw is None):
+        return False
+    return _is_current(folder, _signature(dataset, raw, kind))
+
+
+def _is_current(folder: Path, signature: str | None) -> bool:
+    """Whether a store of this format is there, made of raw data with this signature (None: of any)."""
     if not (folder / "meta.json").exists():
         return False
     meta = _meta(folder)
-    same_kind = bool(meta.get("streamed")) == streamed
-    return meta.get("format") == FORMAT and same_kind and signature in (None, meta.get("signature"))
+    return meta.get("format") == FORMAT and signature in (None, meta.get("signature"))
 
 
 def _is_streamed(folder: Path) -> bool:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets._decode import Unreadable, decode
-from bench.errors import UserError
+from bench.errors import DataGone, UserError
 
 
 class StreamedCanvases:
     """Stands for the array (N, 3, H, W) uint8 that a decoded store would hold, and gives the same pixels.
 
     `paths` (N,) are names of files as bytes, `sizes` (N, 2) the heights and widths to which they are decoded. Raises
-    UserError, when it is asked for a picture, for a file that is gone or not what it was.
+    DataGone, when it is asked for a picture, for a file that is gone or not what it was.
     """
 
     def __init__(self, paths: np.ndarray, sizes: np.ndarray, short_side: int) -> None:
@@ -41,9 +41,11 @@ class StreamedCanvases:
         try:
             picture = decode(path, self._short_side)
         except Unreadable as error:
-            raise UserError(f"{path} cannot be decoded any more ({error}): mend it, then go on.") from None
+            raise DataGone(f"{path} cannot be decoded any more ({error}): mend it, then go on.") from None
+        except UserError as error:
+            raise DataGone(str(error)) from None
         if picture.shape[1:] != tuple(self._sizes[row]):
-            raise UserError(f"{path} is not the picture it was; give the command again, which prepares it anew.")
+            raise DataGone(f"{path} is not the picture it was; give the command again, which prepares it anew.")
         return picture
 
 

@@ -32,7 +32,7 @@ IMAGENET_100 = """
 class ImageNet(Dataset):
     """Folders `imagenet/{train,val}/<wnid>/`, or for the hundred classes alone also `imagenet100/...`.
 
-    Nobody may pass the pictures on, so that nothing is downloaded. Decoded they take about 300 GB (30 GB the hundred
+    Nobody may pass the pictures on, so that nothing is downloaded. Decoded they take about 470 GB (46 GB the hundred
     classes): `prepare --stream` keeps none of them.
     """
 

@@ -115,7 +115,12 @@ def _on_pictures(
     if not trained:
         raise UserError("--methods: none of them is trained, so that none has a step to measure.")
     specs = _plan(arguments, trained, device)
-    data = load(open_store(open_dataset(arguments.dataset), arguments.data_root, arguments.store_root), device)
+    store = open_store(open_dataset(arguments.dataset), arguments.data_root, arguments.store_root)
+    if store.short_side is not None:
+        raise UserError(
+            f"{store.key} is streamed from its files; steps are measured on decoded pictures (prepare --no-stream)."
+        )
+    data = load(store, device)
     protocol = specs[0].protocol
     if "step" in what:
         for spec in specs:

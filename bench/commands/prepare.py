@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser)
     parser.add_argument(
         "--stream",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="keep no decoded pictures: check every file once, and have runs decode them in every epoch, in processes "
-        "of their own. Same pictures, same results, slower; a later prepare without it keeps them",
+        "of their own. Same pictures, same results, slower. --no-stream keeps them; default: as the dataset is there",
     )
     parser.add_argument(
         "--check", action="store_true", help="read every decoded picture again and hold it against the fingerprint"

@@ -11,6 +11,7 @@ import yaml
 
 from bench import discover
 from bench.arms import Arm, parse
+from bench.config.compose import words_for
 from bench.errors import UserError, suggest
 
 FOLDER = Path(__file__).parent / "recipe"
@@ -99,7 +100,9 @@ def label(recipe: Recipe | None, arm: Arm, words: Sequence[str], dataset: str, p
     text = recipe.labels.get(row, recipe.label)
     if recipe.datasets and not recipe.suits(dataset, preset):
         text += f" for {', '.join(recipe.datasets)} at {', '.join(recipe.presets)}"
-    changed = _protocol(words) != _protocol(recipe.provenance.get("words", ()))
+    others = [*discover.names("methods"), *(parse(name).short_name for name in recipe.methods)]
+    tuned_with = words_for(recipe.provenance.get("words") or (), parse(row).short_name, others)
+    changed = _protocol(words) != _protocol(tuned_with)
     return f"{text}, changed" if changed or parse(row) != arm else text
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
+from bench import ahead, interrupt
+from bench.arms import Arm
 from bench.data import load
 from bench.datasets._store import prepare
 from bench.datasets.folder import Folder
 from bench.errors import UserError
+from bench.plan import Request, plan
+from bench.pretrain import Trainer
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -88,8 +93,48 @@ def test_a_killed_process_ends_the_stream_and_does_not_hang_it(parts):
     next(stream)
     for process in children(os.getpid()):
         os.kill(process, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"exited unexpectedly|is killed by signal"):
+    with pytest.raises(RuntimeError, match="a process that decodes pictures is gone"):
         list(stream)
+
+
+def test_a_process_that_ends_because_all_were_asked_to_is_no_failure(parts, monkeypatch):
+    """SLURM sends TERM to every process; who is in an evaluation then finds its batches gone after a while."""
+    monkeypatch.setattr(ahead, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(interrupt, "_requested", True)
+    stream = parts[1].stream(torch.arange(5) for _ in range(10**9))
+    next(stream)
+    for process in children(os.getpid()):
+        os.kill(process, signal.SIGTERM)
+    with pytest.raises(interrupt.Interrupted):
+        for _ in stream:
+            pass
+
+
+def test_processes_that_got_term_go_at_once_when_they_are_let_go(parts):
+    before = set(children(os.getpid()))
+    stream = parts[1].stream(torch.arange(5) for _ in range(1000))
+    next(stream)
+    for process in set(children(os.getpid())) - before:
+        os.kill(process, signal.SIGTERM)
+    since = time.monotonic()
+    stream.close()
+    assert time.monotonic() - since < ahead.GRACE_SECONDS / 2
+    assert set(children(os.getpid())) <= before
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_large_batches_have_fewer_processes(parts, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    before = set(children(os.getpid()))
+    stream = parts[1].stream(torch.arange(5) for _ in range(1000))
+    next(stream)
+    assert len(set(children(os.getpid())) - before) == 4
+    stream.close()
+    one = 5 * np.prod(parts[1].split.images.shape[1:])
+    monkeypatch.setattr(ahead, "MOST_BYTES", int(2 * ahead.EACH * one))
+    stream = parts[1].stream(torch.arange(5) for _ in range(1000))
+    next(stream)
+    assert len(set(children(os.getpid())) - before) == 2
 
 
 @pytest.fixture
@@ -154,7 +199,9 @@ def test_a_run_is_the_same_run_however_its_pictures_come_and_whatever_interrupts
         while progress_of(streamed) < before + 3 and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, number)
+        since = time.monotonic()
         errors = process.communicate(timeout=60)[1]
+        assert time.monotonic() - since < ahead.GRACE_SECONDS, "it has its step to end, and nothing to wait for"
         assert "Traceback" not in errors, errors
         wait_for_the_end_of(process.pid)
     assert 3 <= progress_of(streamed) < 60, "the run was not interrupted: the test shows nothing"
@@ -187,27 +234,62 @@ def wait_for_the_end_of(session):
     raise AssertionError(f"still there: {alive}")
 
 
-def test_steps_are_the_same_to_the_bit_from_the_middle_of_an_epoch_on(pictures, tmp_path):
-    """Also where a batch goes through in parts."""
-    from bench.arms import Arm
-    from bench.plan import Request, plan
-    from bench.pretrain import Trainer
+def test_a_trainer_that_is_dropped_is_gone_with_its_processes(trainer_of):
+    before = set(children(os.getpid()))
+    trainer = trainer_of(streamed=True)
+    trainer.measure_step(2)
+    assert set(children(os.getpid())) - before
+    gone = weakref.ref(trainer)
+    del trainer
+    assert gone() is None, "nothing that the trainer holds holds the trainer"
+    assert set(children(os.getpid())) <= before
 
-    dataset, losses = Folder(str(pictures)), {}
-    for name in ("kept", "streamed"):
-        root = tmp_path / name
-        store = prepare(dataset, root, streamed=name == "streamed")
-        request = Request(
-            [Arm("barlow")], [f"folder:{pictures}"], [0], "quick",
-            [*TINY, "epochs=3", "batch_size=12", "accumulate=2", "precision=float32"], root, recipe="none",
-        )  # fmt: skip
-        (spec,) = plan(request, CPU)
-        trainer = Trainer(spec, load(store, CPU), CPU)
+
+def test_evaluation_that_is_interrupted_goes_on_behind_the_last_step(trainer_of, tmp_path, monkeypatch):
+    """Training is not repeated: its end is in the checkpoint."""
+    from bench import run
+    from bench.store import RunFolder
+
+    trainer = trainer_of(streamed=False)
+    folder, settings = RunFolder(tmp_path / "o", trainer.spec.id), run.Settings(tmp_path / "o", CPU, 1, 1e9)
+    assert folder.lock.acquire()
+
+    def interrupted(*_):
+        raise interrupt.Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "labelled_features", interrupted)
+        with pytest.raises(interrupt.Interrupted):
+            run.execute(trainer.spec, trainer.data, folder, settings)
+    assert folder.result() is None
+    monkeypatch.setattr(run.Trainer, "_step", interrupted)
+    assert run.execute(trainer.spec, trainer.data, folder, settings) == "completed"
+    folder.lock.release()
+
+
+def test_steps_are_the_same_to_the_bit_from_the_middle_of_an_epoch_on(trainer_of):
+    """Also where a batch goes through in parts."""
+    losses = {}
+    for streamed in (False, True):
+        trainer, again = trainer_of(streamed), trainer_of(streamed)
         trainer.measure_step(4)
-        again = Trainer(spec, load(store, CPU), CPU)
         again.restore(copy.deepcopy(trainer.state()))
         for each in (trainer, again):
             each.measure_step(3)
-        losses[name] = [float(each.progress.sums["loss"]) for each in (trainer, again)]
-    assert losses["kept"] == losses["streamed"]
-    assert losses["kept"][0] == losses["kept"][1]
+        losses[streamed] = [float(each.progress.sums["loss"]) for each in (trainer, again)]
+    assert losses[False] == losses[True]
+    assert losses[False][0] == losses[False][1]
+
+
+@pytest.fixture
+def trainer_of(pictures, tmp_path):
+    """Function that gives a trainer on streamed or kept pictures, its batches in two parts."""
+
+    def make(streamed):
+        root = tmp_path / str(streamed)
+        store = prepare(Folder(str(pictures)), root, streamed=streamed)
+        words = [*TINY, "epochs=3", "batch_size=12", "accumulate=2", "precision=float32"]
+        request = Request([Arm("barlow")], [f"folder:{pictures}"], [0], "quick", words, root, recipe="none")
+        return Trainer(plan(request, CPU)[0], load(store, CPU), CPU)
+
+    return make

@@ -86,9 +86,10 @@ def test_labels_say_what_was_changed_and_for_what_a_recipe_was_made(tmp_path):
     assert recipes.label(recipe, smi, ["epochs=9", "evaluate.neighbours=3"], "digits", "quick") == "ours"
     assert recipes.label(recipe, smi, ["batch_size=9"], "digits", "quick") == "ours, changed"
     assert recipes.label(recipe, smi, [], "cifar10", "quick") == "ours for digits at quick"
-    path.write_text(GOOD + "provenance: {words: [backbone.width=16, epochs=4]}\n")
+    path.write_text(GOOD + "provenance: {words: [backbone.width=16, epochs=4, smi.optimizer.lr=1, barlow.lambda_=2]}\n")
     recipe = recipes.read(path)
-    assert recipes.label(recipe, smi, ["backbone.width=16"], "digits", "quick") == "mine", "as it was tuned"
+    assert recipes.label(recipe, smi, ["backbone.width=16", "optimizer.lr=1"], "digits", "quick") == "mine", "as tuned"
+    assert recipes.label(recipe, smi, ["backbone.width=16"], "digits", "quick") == "mine, changed"
     assert recipes.label(recipe, smi, [], "digits", "quick") == "mine, changed"
     path.write_text(GOOD.replace("{w: 5.0}", "{}"))
     assert recipes.label(recipes.read(path), smi, [], "digits", "quick") == "mine", "the defaults won their trials"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench.datasets import _store
 from bench.datasets._check import check
 from bench.datasets._store import Store, open_store, prepare
 from bench.datasets.digits import Digits
@@ -56,6 +58,32 @@ def test_what_is_there_is_taken_and_what_is_asked_for_is_made(pictures: Path, tm
     assert open_store(dataset, tmp_path).short_side == 160
     assert prepare(dataset, tmp_path, streamed=False).short_side is None
     assert prepare(dataset, tmp_path).short_side is None
+
+
+def test_pictures_that_are_gone_are_missed_before_anything_runs(pictures: Path, tmp_path: Path) -> None:
+    """A decoded store is used without them; a streamed one is nothing without them."""
+    dataset = Folder(str(pictures))
+    prepare(dataset, tmp_path, streamed=True)
+    pictures.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="There is no folder"):
+        prepare(dataset, tmp_path)
+
+
+def test_who_waited_for_another_kind_takes_what_is_there_then(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run` beside `prepare --stream`: it does not decode everything over the other's store."""
+    dataset, alone = Folder(str(pictures)), _store._alone
+
+    @contextmanager
+    def waited(folder: Path) -> Iterator[None]:
+        monkeypatch.setattr(_store, "_alone", alone)
+        prepare(dataset, tmp_path, streamed=True)
+        with alone(folder):
+            yield
+
+    monkeypatch.setattr(_store, "_alone", waited)
+    assert prepare(dataset, tmp_path).short_side == 160
 
 
 def test_files_that_changed_are_noticed(pictures: Path, tmp_path: Path) -> None:
