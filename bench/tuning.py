@@ -8,7 +8,7 @@ import json
 import math
 import time
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
@@ -156,20 +156,27 @@ def epochs_within(request: Request, seconds: float, device: torch.device, execut
 
 
 def best_of(trials: Sequence[Trial], folders: Sequence[RunFolder], request: Request) -> Best | None:
-    """The completed trial of one arm with the highest validation accuracy, the first of equals; None if none is."""
-    scores = [_scores(folder) for folder in folders]
-    known = [(score, -trial.number) for trial, score in zip(trials, scores, strict=True) if score is not None]
+    """The completed trial of one arm with the highest validation accuracy, the first of equals; None if none is.
+
+    One that collapsed is chosen only where all did: its accuracy is that of a network that learned next to nothing.
+    """
+    results = [folder.result() for folder in folders]
+    scores = [_scores(result) for result in results]
+    known = [
+        (not result["collapsed"], score, -trial.number)
+        for trial, result, score in zip(trials, results, scores, strict=True)
+        if result is not None and score is not None
+    ]
     if not known:
         return None
-    best, negative = max(known)
+    _, best, negative = max(known)
     chosen = trials[-negative]
     space = search_space(chosen.arm, trials[0].spec, request.words, trained_steps(trials[0].spec, request))
     at_edge = [name for name, value in chosen.settings.items() if abs(share_of(space[name], value) - 0.5) > 0.4]
     return Best(chosen.settings, best[0], scores[0][0] if scores[0] else None, len(known), at_edge)
 
 
-def _scores(folder: RunFolder) -> tuple[float, ...] | None:
-    result = folder.result()
+def _scores(result: Mapping[str, Any] | None) -> tuple[float, ...] | None:
     if result is None or result["status"] != "completed":
         return None
     return tuple(float(result["scores"][name]) for name in CRITERIA)

@@ -164,11 +164,10 @@ def _write_trials(path: Path, trials: Sequence[Trial], output: Path) -> None:
     writer.writerow(["method", "trial", "settings", "status", *CRITERIA, "run"])
     for trial in trials:
         result = RunFolder(output, trial.spec.id).result() or {"status": "unfinished"}
+        status = "collapsed" if result.get("collapsed") else result["status"]
         scores = result.get("scores", {})
         values = [scores.get(name) for name in CRITERIA]
-        writer.writerow(
-            [trial.arm.name, trial.number, json.dumps(trial.settings), result["status"], *values, trial.spec.id]
-        )
+        writer.writerow([trial.arm.name, trial.number, json.dumps(trial.settings), status, *values, trial.spec.id])
     write_text(path, text.getvalue())
 
 

@@ -92,15 +92,16 @@ def test_every_arm_has_as_many_trials_and_none_sees_the_test_split(data_root):
     assert len({trial.spec.id for trial in trials}) == 15
 
 
-def outcomes(data_root, tmp_path, scores):
+def outcomes(data_root, tmp_path, scores, collapsed=()):
     request = request_for(data_root, "barlow")
     trials = plan_trials(request, len(scores), CPU)
     folders = [RunFolder(tmp_path, trial.spec.id) for trial in trials]
-    for folder, pair in zip(folders, scores, strict=True):
+    for number, (folder, pair) in enumerate(zip(folders, scores, strict=True)):
         result = {"status": "diverged", "reason": "", "id": ""}
         if pair is not None:
             names = ("linear_validation", "knn_validation")
-            result = {**result, "status": "completed", "scores": dict(zip(names, pair, strict=True))}
+            values = {"scores": dict(zip(names, pair, strict=True)), "collapsed": number in collapsed}
+            result = {**result, "status": "completed", **values}
         folder.path.mkdir(parents=True)
         (folder.path / "result.json").write_text(json.dumps(result))
     return trials, best_of(trials, folders, request)
@@ -122,6 +123,14 @@ def test_the_best_on_validation_wins_knn_decides_and_the_first_of_equals_stays(d
     assert best.default_score == (scores[0][0] if scores[0] else None)
     assert best.completed == sum(pair is not None for pair in scores)
     assert set(best.at_edge) <= set(best.settings)
+
+
+def test_a_collapsed_trial_wins_only_where_all_collapsed(data_root, tmp_path):
+    scores = [(0.2, 0.1), (0.4, 0.1), (0.3, 0.1)]
+    trials, best = outcomes(data_root, tmp_path / "some", scores, collapsed=(1,))
+    assert best.settings == trials[2].settings
+    trials, best = outcomes(data_root, tmp_path / "all", scores, collapsed=(0, 1, 2))
+    assert best.settings == trials[1].settings
 
 
 def test_without_a_completed_trial_nothing_is_recommended(data_root, tmp_path):
