@@ -1,18 +1,19 @@
-"""What every registered method must do, found by discovery: a new file in methods/ is tested by being there."""
+"""What every method and its variants must do, as conftest.py finds them: a new file is tested by being there."""
 
 import copy
 import dataclasses
 
 import pytest
 import torch
+import yaml
 from torch.overrides import TorchFunctionMode
 
 from bench import discover
 from bench.api import Context, Method, Projector
+from bench.arms import parse
 from bench.config.check import build
 from bench.config.schema import Protocol
 
-NAMES = discover.names("methods")
 BATCH, SIZE, CLASSES = 8, 16, 4
 FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
 GRAPH_BREAKS = {
@@ -23,7 +24,7 @@ GRAPH_BREAKS = {
 
 
 class Encoder(torch.nn.Module):
-    """Small and smooth, so that float64 gradient checks mean something."""
+    """Small and smooth, so that float64 gradient checks mean something; smaller views are enlarged."""
 
     feature_dim = 6
 
@@ -32,14 +33,17 @@ class Encoder(torch.nn.Module):
         self.linear = torch.nn.Linear(3 * SIZE * SIZE, self.feature_dim)
 
     def forward(self, images):
-        return torch.tanh(self.linear(images.flatten(1)))
+        whole = torch.nn.functional.interpolate(images, SIZE)
+        return torch.tanh(self.linear(whole.flatten(1)))
 
 
-def make(name, dtype=torch.float32, **config):
-    cls = discover.load("methods", name)
+def make(arm, dtype=torch.float32):
+    cls = discover.load("methods", parse(arm).method)
+    settings = dict(setting.split("=") for setting in parse(arm).settings)
+    settings.pop("augment.local_views", None)  # the protocol's
     torch.manual_seed(0)
     context = Context(
-        config=cls.Config(**config),
+        config=cls.Config(**{key: yaml.safe_load(text) for key, text in settings.items()}),
         feature_dim=Encoder.feature_dim,
         projector=Projector(8, 5, 3),
         num_classes=CLASSES,
@@ -50,22 +54,16 @@ def make(name, dtype=torch.float32, **config):
     return cls(Encoder(), context).to(dtype)
 
 
-def batch(dtype=torch.float32, size=BATCH, seed=0):
+def batch(arm, dtype=torch.float32, size=BATCH, seed=0):
+    """Two views, and a third of half their size where the arm has a local one; indices and labels."""
     generator = torch.Generator().manual_seed(seed)
-    views = [torch.randn(size, 3, SIZE, SIZE, generator=generator, dtype=torch.float64).to(dtype) for _ in range(2)]
+    sides = [SIZE, SIZE, *[SIZE // 2] * ("local_views" in arm)]
+    views = [torch.randn(size, 3, side, side, generator=generator, dtype=torch.float64).to(dtype) for side in sides]
     return views, torch.arange(size), torch.randint(CLASSES, (size,), generator=generator)
 
 
 def loss_of(method, views, indices, labels):
     return method(views, indices, labels if method.needs_labels else None)
-
-
-@pytest.fixture(params=NAMES)
-def name(request):
-    missing = discover.describe("methods", request.param).missing
-    if missing:
-        pytest.skip(f"{request.param} {missing}")
-    return request.param
 
 
 def test_describes_itself_without_being_imported(name):
@@ -84,9 +82,9 @@ def test_configuration_is_typed_and_its_names_clash_with_no_setting(name):
     assert not set(fields) & set(Protocol.__dataclass_fields__)
 
 
-def test_loss_and_terms_are_finite_scalars_on_the_graph(name):
-    method = make(name)
-    loss, terms = loss_of(method, *batch())
+def test_loss_and_terms_are_finite_scalars_on_the_graph(arm):
+    method = make(arm)
+    loss, terms = loss_of(method, *batch(arm))
     assert loss.shape == ()
     assert loss.isfinite()
     assert loss.dtype == torch.float32
@@ -101,15 +99,15 @@ def test_loss_and_terms_are_finite_scalars_on_the_graph(name):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("case", ["identical views", "constant", "zero", "two images"])
-def test_degenerate_batches_stay_finite(name, case, dtype):
-    views, indices, labels = batch(size=2 if case == "two images" else BATCH)
+def test_degenerate_batches_stay_finite(arm, case, dtype):
+    views, indices, labels = batch(arm, size=2 if case == "two images" else BATCH)
     if case == "identical views":
         views = [views[0], views[0].clone()]
     elif case == "constant":
         views = [torch.ones_like(view) for view in views]
     elif case == "zero":
         views = [torch.zeros_like(view) for view in views]
-    method = make(name)
+    method = make(arm)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         loss, _ = loss_of(method, views, indices, labels)
     assert loss.isfinite()
@@ -138,14 +136,14 @@ class FixedTargets(TorchFunctionMode):
         return self.targets[self.position - 1]
 
 
-def test_gradient_is_right_in_float64(name):
+def test_gradient_is_right_in_float64(arm):
     """Against finite differences; a stop-gradient is written `.detach()`, which is what holds targets still here."""
-    if name in FLOAT32_ALONE:
-        pytest.skip(FLOAT32_ALONE[name])
-    method = make(name, torch.float64)
+    if parse(arm).method in FLOAT32_ALONE:
+        pytest.skip(FLOAT32_ALONE[parse(arm).method])
+    method = make(arm, torch.float64)
     if not method.trains:
         pytest.skip("an untrained reference has no gradient")
-    views, indices, labels = batch(torch.float64, size=6)
+    views, indices, labels = batch(arm, torch.float64, size=6)
     small = [view[:, :, :2, :2].clone().requires_grad_() for view in views]
     targets = FixedTargets()
 
@@ -158,14 +156,15 @@ def test_gradient_is_right_in_float64(name):
         with targets:
             return loss_of(fresh, whole, indices, labels)[0]
 
-    assert torch.autograd.gradcheck(loss, small, atol=1e-5, rtol=1e-4)
+    one_direction = arm != parse(arm).method  # variants: along a random one instead of every coordinate, much faster
+    assert torch.autograd.gradcheck(loss, small, atol=1e-5, rtol=1e-4, fast_mode=one_direction)
 
 
-def test_state_survives_a_round_trip_in_mid_training(name):
+def test_state_survives_a_round_trip_in_mid_training(arm):
     def steps(method, optimizer, count, start):
         losses = []
         for step in range(start, start + count):
-            loss, _ = loss_of(method, *batch(seed=step))
+            loss, _ = loss_of(method, *batch(arm, seed=step))
             if method.trains:
                 optimizer.zero_grad()
                 loss.backward()
@@ -174,25 +173,25 @@ def test_state_survives_a_round_trip_in_mid_training(name):
             losses.append(loss.item())
         return losses
 
-    method = make(name)
+    method = make(arm)
     optimizer = torch.optim.AdamW(method.parameters(), 1e-2)
     steps(method, optimizer, 3, 0)
     saved = copy.deepcopy({"method": method.state_dict(), "optimizer": optimizer.state_dict()})
     onward = steps(method, optimizer, 3, 3)
     torch.manual_seed(99)
-    again = make(name)
+    again = make(arm)
     other = torch.optim.AdamW(again.parameters(), 1e-2)
     again.load_state_dict(saved["method"])
     other.load_state_dict(saved["optimizer"])
     assert steps(again, other, 3, 3) == onward
 
 
-def test_training_lowers_the_loss(name):
-    method = make(name)
+def test_training_lowers_the_loss(arm):
+    method = make(arm)
     if not method.trains:
         pytest.skip("an untrained reference does not learn")
     optimizer = torch.optim.AdamW(method.parameters(), 1e-3)
-    fixed = batch()
+    fixed = batch(arm)
     losses = []
     for step in range(30):
         loss, _ = loss_of(method, *fixed)
@@ -205,11 +204,11 @@ def test_training_lowers_the_loss(name):
 
 
 @pytest.mark.slow
-def test_compiles_without_a_graph_break(name):
-    if name in GRAPH_BREAKS:
-        pytest.skip(GRAPH_BREAKS[name])
-    method = make(name)
-    explanation = torch._dynamo.explain(lambda *inputs: loss_of(method, *inputs))(*batch())
+def test_compiles_without_a_graph_break(arm):
+    if parse(arm).method in GRAPH_BREAKS:
+        pytest.skip(GRAPH_BREAKS[parse(arm).method])
+    method = make(arm)
+    explanation = torch._dynamo.explain(lambda *inputs: loss_of(method, *inputs))(*batch(arm))
     assert explanation.graph_break_count == 0, explanation.break_reasons
 
 

@@ -1,4 +1,4 @@
-"""Two processes of half a batch train exactly as one process of the whole batch, for every registered method."""
+"""Two processes of half a batch train exactly as one process of the whole batch, for every method and its variants."""
 
 import os
 import subprocess
@@ -8,22 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import discover
-
 SCRIPT, ROOT = Path(__file__).parent / "trajectory.py", Path(__file__).parents[2]
-NAMES = [name for name in discover.names("methods") if not discover.describe("methods", name).missing]
-NAMES += ["moco:version=1", "moco:version=3"]
 FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
 
 
 @pytest.fixture(scope="module")
-def trajectories(tmp_path_factory):
+def trajectories(tmp_path_factory, arms):
     """Of one process, and of each of two."""
     folder = tmp_path_factory.mktemp("processes")
 
     def start(rank, processes):
         result = folder / f"{processes}-{rank}.pt"
-        arguments = [str(rank), str(processes), str(folder / "rendezvous"), str(result), *NAMES]
+        arguments = [str(rank), str(processes), str(folder / "rendezvous"), str(result), *arms]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], env=environment), result
 
@@ -32,10 +28,9 @@ def trajectories(tmp_path_factory):
     return [torch.load(result, weights_only=True) for _, result in started]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_two_processes_are_one(name, trajectories):
-    one, first, second = (results[name] for results in trajectories)
-    rounding = 1e-5 if name in FLOAT32_ALONE else 1e-9
+def test_two_processes_are_one(arm, trajectories):
+    one, first, second = (results[arm] for results in trajectories)
+    rounding = 1e-5 if arm in FLOAT32_ALONE else 1e-9
     for whole, a, b in zip(one["losses"], first["losses"], second["losses"], strict=True):
         assert torch.isclose(whole, (a + b) / 2, rtol=rounding)
     for whole, a, b in zip(one["gradients"], first["gradients"], second["gradients"], strict=True):

@@ -1,18 +1,19 @@
 """Three training steps of every method as one of N processes; a script that test_processes.py starts N times.
 
-Arguments: rank, number of processes, file for the rendezvous, file for the result, names of methods,
-each alone or as NAME:SETTING=TEXT.
+Arguments: rank, number of processes, file for the rendezvous, file for the result, arms, whose setting of
+`augment.local_views` here means a third, smaller view.
 """
 
 import dataclasses
-import json
 import sys
 
 import torch
 import torch.distributed as dist
+import yaml
 
 from bench import discover
 from bench.api import Context, Projector
+from bench.arms import parse
 
 BATCH, SIZE, CLASSES, STEPS = 8, 8, 4, 3
 
@@ -25,16 +26,19 @@ class Encoder(torch.nn.Module):
         self.linear = torch.nn.Linear(3 * SIZE * SIZE, self.feature_dim)
 
     def forward(self, images):
-        return torch.tanh(self.linear(images.flatten(1)))
+        whole = torch.nn.functional.interpolate(images, SIZE)
+        return torch.tanh(self.linear(whole.flatten(1)))
 
 
-def trajectory(name, rank, processes):
+def trajectory(arm, rank, processes):
     """Losses, gradients of this process's views, and the final state, of plain gradient descent in float64."""
-    name, *settings = name.split(":")
-    cls = discover.load("methods", name)
-    fields = {field.name for field in dataclasses.fields(cls.Config)}
-    gathers = {"gather": True} if "gather" in fields else {}
-    config = cls.Config(**gathers, **{key: json.loads(value) for key, value in (item.split("=") for item in settings)})
+    cls = discover.load("methods", parse(arm).method)
+    settings = dict(setting.split("=") for setting in parse(arm).settings)
+    third = settings.pop("augment.local_views", None)
+    sides = [SIZE, SIZE] if third is None else [SIZE, SIZE, SIZE // 2]
+    if "gather" in {field.name for field in dataclasses.fields(cls.Config)}:
+        settings["gather"] = "true"
+    config = cls.Config(**{key: yaml.safe_load(text) for key, text in settings.items()})
     torch.manual_seed(0)
     shape = Projector(hidden=8, output=5, layers=3)
     context = Context(config, Encoder.feature_dim, shape, CLASSES, total_steps=100, steps_per_epoch=2, batch_size=BATCH)
@@ -45,7 +49,7 @@ def trajectory(name, rank, processes):
     losses, gradients = [], []
     for step in range(STEPS):
         generator = torch.Generator().manual_seed(step)
-        whole = torch.randn(2, BATCH, 3, SIZE, SIZE, generator=generator, dtype=torch.float64)
+        whole = [torch.randn(BATCH, 3, side, side, generator=generator, dtype=torch.float64) for side in sides]
         labels = torch.randint(CLASSES, (BATCH,), generator=generator).chunk(processes)[rank]
         views = [view.chunk(processes)[rank].clone().requires_grad_() for view in whole]
         loss, _ = method(views, torch.arange(BATCH).chunk(processes)[rank], labels if method.needs_labels else None)
@@ -71,8 +75,8 @@ def descend(method, processes):
 
 
 if __name__ == "__main__":
-    rank, processes, rendezvous, result, *names = sys.argv[1:]
+    rank, processes, rendezvous, result, *arms = sys.argv[1:]
     torch.set_num_threads(1)
     if int(processes) > 1:
         dist.init_process_group("gloo", f"file://{rendezvous}", rank=int(rank), world_size=int(processes))
-    torch.save({name: trajectory(name, int(rank), int(processes)) for name in names}, result)
+    torch.save({arm: trajectory(arm, int(rank), int(processes)) for arm in arms}, result)
