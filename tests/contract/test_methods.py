@@ -97,24 +97,63 @@ def test_loss_and_terms_are_finite_scalars_on_the_graph(arm):
         assert any(gradient.abs().max() > 0 for gradient in gradients)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("case", ["identical views", "constant", "zero", "two images"])
-def test_degenerate_batches_stay_finite(arm, case, dtype):
-    views, indices, labels = batch(arm, size=2 if case == "two images" else BATCH)
-    if case == "identical views":
-        views = [views[0], views[0].clone()]
-    elif case == "constant":
-        views = [torch.ones_like(view) for view in views]
-    elif case == "zero":
-        views = [torch.zeros_like(view) for view in views]
-    method = make(arm)
+DTYPES = [torch.float32, torch.bfloat16]
+
+
+def assert_finite(method, inputs, dtype):
+    """Loss and gradients, with bfloat16 as autocast gives it; the objective itself is never below float32."""
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        loss, _ = loss_of(method, views, indices, labels)
+        loss, _ = loss_of(method, *inputs)
     assert loss.isfinite()
     assert loss.dtype == torch.float32, "objectives are never below float32"
     if method.trains:
         loss.backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", ["identical views", "constant", "zero", "two images"])
+def test_degenerate_images_stay_finite(arm, case, dtype):
+    views, indices, labels = batch(arm, size=2 if case == "two images" else BATCH)
+    if case == "identical views":
+        views = [views[0] for _ in views]
+    elif case == "constant":
+        views = [torch.ones_like(view) for view in views]
+    elif case == "zero":
+        views = [torch.zeros_like(view) for view in views]
+    assert_finite(make(arm), (views, indices, labels), dtype)
+
+
+def make_linear(arm):
+    """The method with networks that are linear in the images: without biases, normalisation and nonlinearities a zero
+    image has a zero embedding, and constant images have a constant one that is not zero."""
+    method = make(arm)
+    for module in list(method.modules()):
+        for key, child in list(module.named_children()):
+            if isinstance(child, (torch.nn.BatchNorm1d, torch.nn.ReLU, torch.nn.GELU)):
+                setattr(module, key, torch.nn.Identity())
+            elif isinstance(child, torch.nn.Linear) and child.bias is not None:
+                torch.nn.init.zeros_(child.bias)
+    return method
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [BATCH, 2])
+@pytest.mark.parametrize("case", ["identical views", "constant", "zero row", "ordinary"])
+def test_degenerate_embeddings_stay_finite(arm, case, size, dtype):
+    method = make_linear(arm)
+    views, indices, labels = batch(arm, size=size)
+    if case == "identical views":
+        views = [views[0] for _ in views]
+    elif case == "constant":
+        views = [torch.ones_like(view) for view in views]
+    elif case == "zero row":
+        views = [view.index_fill(0, torch.tensor([1]), 0) for view in views]
+    for view in views:
+        embeddings = method.embed(method.encoder(view))
+        assert (embeddings == 0).all(1).tolist() == [case == "zero row" and row == 1 for row in range(size)]
+        assert case != "constant" or torch.allclose(embeddings, embeddings[:1], rtol=1e-4)
+    assert_finite(method, (views, indices, labels), dtype)
 
 
 class FixedTargets(TorchFunctionMode):
