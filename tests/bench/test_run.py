@@ -111,6 +111,11 @@ def test_workers_end_when_the_command_is_killed(tmp_path):
 def test_finished_runs_are_not_repeated_and_more_seeds_add(tmp_path):
     output = tmp_path / "o"
     assert call(output, methods="smi,random").returncode == 0
+    resolved = {
+        key.split("/")[1]: json.loads((path / "result.json").read_text())["resolved"]
+        for key, path in run_folders(output).items()
+    }
+    assert resolved == {"smi": {"lambda": 10 / 127}, "random": {}}, "what followed from the run is recorded"
     before = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
     again = call(output, methods="smi,random", seeds="2")
     assert "unreadable" not in again.stdout

@@ -13,6 +13,7 @@ from bench.api import Context, Method, Projector
 from bench.arms import parse
 from bench.config.check import build
 from bench.config.schema import Protocol
+from bench.methods._momentum import Momentum
 
 BATCH, SIZE, CLASSES = 8, 16, 4
 FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
@@ -223,6 +224,16 @@ def test_state_survives_a_round_trip_in_mid_training(arm):
     again.load_state_dict(saved["method"])
     other.load_state_dict(saved["optimizer"])
     assert steps(again, other, 3, 3) == onward
+
+
+def test_the_momentum_used_is_recorded(arm):
+    """It follows the length of the run; `resolved` goes to result.json."""
+    method = make(arm)
+    targets = [module for module in method.modules() if isinstance(module, Momentum)]
+    if not targets:
+        pytest.skip("has no momentum target")
+    assert targets[0].base < method.config.momentum, "ten steps are too few for the published one"
+    assert [method.resolved()["momentum"]] == [target.base for target in targets]
 
 
 def test_training_lowers_the_loss(arm):
