@@ -9,6 +9,8 @@ import pytest
 import torch
 
 SCRIPT, ROOT = Path(__file__).parent / "trajectory.py", Path(__file__).parents[2]
+QUEUED = "swav:augment.local_views=1:queue_start=0"
+"""Assigned over batch and queue from the second step on; at its defaults the queue waits longer than these steps."""
 FLOAT32_ALONE = {"solo/barlow": "solo-learn's function makes a BatchNorm1d in float32"}
 
 
@@ -19,7 +21,7 @@ def trajectories(tmp_path_factory, arms):
 
     def start(rank, processes):
         result = folder / f"{processes}-{rank}.pt"
-        arguments = [str(rank), str(processes), str(folder / "rendezvous"), str(result), *arms]
+        arguments = [str(rank), str(processes), str(folder / "rendezvous"), str(result), *arms, QUEUED]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], env=environment), result
 
@@ -29,6 +31,15 @@ def trajectories(tmp_path_factory, arms):
 
 
 def test_two_processes_are_one(arm, trajectories):
+    assert_equal(arm, trajectories)
+
+
+def test_two_processes_assign_one_queue_with_a_local_view(trajectories):
+    assert_equal(QUEUED, trajectories)
+    assert [float(results[QUEUED]["state"]["queue_in_use"]) for results in trajectories] == [1, 1, 1]
+
+
+def assert_equal(arm, trajectories):
     one, first, second = (results[arm] for results in trajectories)
     rounding = 1e-5 if arm in FLOAT32_ALONE else 1e-9
     for whole, a, b in zip(one["losses"], first["losses"], second["losses"], strict=True):
