@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=2", "batch_size=128"]
@@ -111,11 +112,10 @@ def test_workers_end_when_the_command_is_killed(tmp_path):
 def test_finished_runs_are_not_repeated_and_more_seeds_add(tmp_path):
     output = tmp_path / "o"
     assert call(output, methods="smi,random").returncode == 0
-    resolved = {
-        key.split("/")[1]: json.loads((path / "result.json").read_text())["resolved"]
-        for key, path in run_folders(output).items()
-    }
-    assert resolved == {"smi": {"lambda": 10 / 127}, "random": {}}, "what followed from the run is recorded"
+    (smi,) = (path for key, path in run_folders(output).items() if key.startswith("digits/smi/"))
+    w = yaml.safe_load((smi / "config.yaml").read_text())["method"]["config"]["w"]
+    resolved = json.loads((smi / "result.json").read_text())["resolved"]
+    assert resolved == {"lambda": w / 127}, "what followed from the run is recorded"
     before = {key: (path / "result.json").stat().st_mtime_ns for key, path in run_folders(output).items()}
     again = call(output, methods="smi,random", seeds="2")
     assert "unreadable" not in again.stdout

@@ -56,6 +56,17 @@ def test_the_harness_does_not_know_single_plugins():
         assert named <= helpers, f"{path} imports {named}"
 
 
+def test_every_method_is_held_against_a_reference():
+    """By a test of its gradient in a file of its own; tests/methods/test_solo.py counts those of solo-learn."""
+    methods = {path.stem for path in (ROOT / "methods").glob("[!_]*.py")} - {"random"}  # which has no gradient
+    for name in sorted(methods):
+        path = ROOT / "tests/methods" / f"test_{name}.py"
+        assert path.is_file(), f"methods/{name}.py has no {path.name}"
+        assert f"bench.methods.{name}" in imports(path)
+        functions = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+        assert [one for one in functions if "gradient" in one and "no_gradient" not in one], f"{path.name} has none"
+
+
 @pytest.mark.parametrize(
     "words",
     [

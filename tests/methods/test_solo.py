@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bench import discover
 from bench.api import Context, Projector
@@ -127,18 +128,75 @@ def test_nnclr_takes_the_nearest_entry_of_the_queue_as_it_was():
     assert torch.equal(nearest, expected)
 
 
-def test_ressl_compares_with_the_targets_queue():
-    method = build("solo/ressl")
-    views = batch(0)
-    with torch.no_grad():
-        loss, _ = method(views, torch.arange(16), None)
-        again = build("solo/ressl")
-        query = torch.nn.functional.normalize(again.embed(again.encoder(views[0])), dim=1)
-        key = torch.nn.functional.normalize(again.target(views[1]), dim=1)
-        target = torch.softmax(key @ again.queue.entries.T / 0.04, 1)
-        expected = -(target * torch.log_softmax(query @ again.queue.entries.T / 0.1, 1)).sum(1).mean()
-    assert torch.isclose(loss, expected)
-    assert torch.allclose(method.queue.entries[:16], key)
+def online(method, view):
+    return method.embed(method.encoder(view))
+
+
+def nnclr(method, views):
+    """Both orders of -log softmax_j(<n_i, p_j> / t)_i, n the queue's entry nearest to z."""
+    embeddings = [online(method, view) for view in views]
+    p1, p2 = (F.normalize(method.predictor(z), dim=1) for z in embeddings)
+    queue = method.queue.entries
+    n1, n2 = (queue[torch.cdist(F.normalize(z.detach(), dim=1), queue).argmin(1)] for z in embeddings)
+    losses = [-torch.log((n @ p.T / 0.2).softmax(1).diagonal()).mean() for n, p in ((n1, p2), (n2, p1))]
+    return sum(losses) / 2
+
+
+def ressl(method, views):
+    """Cross-entropy of similarities to the queue, the target's sharper."""
+    query = F.normalize(online(method, views[0]), dim=1)
+    key = F.normalize(method.target(views[1]), dim=1).detach()
+    queue = method.queue.entries.clone()
+    return -((key @ queue.T / 0.04).softmax(1) * (query @ queue.T / 0.1).log_softmax(1)).sum(1).mean()
+
+
+def wmse(method, views):
+    """|v1 - v2|^2 of unit vectors, white within each part of 2 D images; none into v2."""
+
+    def whiten(z):
+        z = z - z.mean(0)
+        covariance = (1 - 1e-4) * z.T @ z / (len(z) - 1) + 1e-4 * torch.eye(z.shape[1])
+        return F.normalize(z @ torch.linalg.inv(torch.linalg.cholesky(covariance)).T, dim=1)
+
+    first, second = (torch.cat([whiten(part) for part in online(method, view).split(8)]) for view in views)
+    return (first - second.detach()).square().sum(1).mean()
+
+
+REFERENCES = {"nnclr": nnclr, "ressl": ressl, "wmse": wmse}
+"""Methods of solo-learn alone -> their whole loss by its definition, with solo-learn's settings."""
+
+
+def test_every_method_of_solo_learn_is_held_against_our_own_or_a_reference():
+    assert {f"solo/{name}" for name in [*PAIRS, *REFERENCES]} == {
+        name for name in discover.names("methods") if name.startswith("solo/")
+    }
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_value_and_gradient_of_the_whole_loss_are_the_references(name):
+    """Twice, with a queue of random vectors and with one that holds earlier embeddings."""
+    method = build(f"solo/{name}")
+    parameters = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    for step in range(2):
+        expected = REFERENCES[name](method, batch(step))
+        loss, _ = method(batch(step), torch.arange(16), None)
+        assert torch.isclose(loss, expected, rtol=1e-5)
+        ours, theirs = (torch.autograd.grad(each, parameters, allow_unused=True) for each in (loss, expected))
+        largest = float(theirs[0].abs().max())  # of the encoder's weight
+        assert largest > 0
+        for a, b in zip(ours, theirs, strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or torch.allclose(a, b, rtol=1e-3, atol=1e-4 * largest)
+        method.after_step((step + 1) / 1000)
+
+
+def test_queues_of_nnclr_and_ressl_take_unit_embeddings():
+    """NNCLR those of the first view, ReSSL the target's of the second."""
+    for name, expected in (("nnclr", lambda m, v: online(m, v[0])), ("ressl", lambda m, v: m.target(v[1]))):
+        method, views = build(f"solo/{name}"), batch(0)
+        z = F.normalize(expected(build(f"solo/{name}"), views), dim=1)
+        method(views, torch.arange(16), None)
+        assert torch.allclose(method.queue.entries[:16], z, atol=1e-6)
 
 
 @pytest.mark.slow
