@@ -24,9 +24,10 @@ class Recipe:
     label: str
     """What reports call it: 'tuned (16 trials)', 'published (solo-learn, CIFAR)'."""
     datasets: Sequence[str]
-    """Names on the command line for which it is the default; `imagewoof` stands for all its variants."""
+    """Names on the command line for which it was made; `imagewoof` stands for all its variants."""
     presets: Sequence[str]
-    """Presets for which it is the default."""
+    """Presets at which it is the default there. A published recipe has none: it is nobody's default, and made for
+    exactly the names in `datasets`."""
     methods: Mapping[str, Mapping[str, Any]]
     """Arm -> settings: fields of the protocol by dotted name, and the method's own hyperparameters."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +38,10 @@ class Recipe:
     def suits(self, dataset: str, preset: str) -> bool:
         """Whether it is the default for this dataset and preset."""
         return bool({dataset, dataset.partition(":")[0]} & set(self.datasets)) and preset in self.presets
+
+    def made_for(self, dataset: str, preset: str) -> bool:
+        """Whether its label may stand here as it is."""
+        return self.suits(dataset, preset) if self.presets else dataset in self.datasets
 
     def row(self, arm: Arm) -> str | None:
         """The name in `methods` whose settings an arm gets: its own, or that of the method which `solo/<name>`
@@ -98,8 +103,8 @@ def label(recipe: Recipe | None, arm: Arm, words: Sequence[str], dataset: str, p
     if recipe is None or row is None:
         return "default"
     text = recipe.labels.get(row, recipe.label)
-    if recipe.datasets and not recipe.suits(dataset, preset):
-        text += f" for {', '.join(recipe.datasets)} at {', '.join(recipe.presets)}"
+    if recipe.datasets and not recipe.made_for(dataset, preset):
+        text += f" for {', '.join(recipe.datasets)}" + (f" at {', '.join(recipe.presets)}" if recipe.presets else "")
     others = [*discover.names("methods"), *(parse(name).short_name for name in recipe.methods)]
     tuned_with = words_for(recipe.provenance.get("words") or (), parse(row).short_name, others)
     changed = _protocol(words) != _protocol(tuned_with)

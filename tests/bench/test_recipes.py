@@ -95,6 +95,28 @@ def test_labels_say_what_was_changed_and_for_what_a_recipe_was_made(tmp_path):
     assert recipes.label(recipes.read(path), smi, [], "digits", "quick") == "mine", "the defaults won their trials"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "dataset", "label"),
+    [
+        ("imagenette", "imagenette", "published (Imagenette)"),
+        ("imagenette", "imagewoof", "published (Imagenette) for imagenette, imagenette:160"),
+        ("imagenet", "imagenet:100", "published (ImageNet) for imagenet"),
+        ("imagenet100", "imagenet:100", "published (ImageNet-100)"),
+        ("cifar", "cifar100", "published (CIFAR)"),
+    ],
+)
+def test_published_settings_say_elsewhere_for_what_they_were_published(recipe, dataset, label):
+    for preset in ("quick", "paper"):
+        assert recipes.label(recipes.bundled(recipe), parse("barlow"), [], dataset, preset) == label
+
+
+def test_every_bundled_recipe_names_what_it_was_made_for_and_published_ones_are_no_default():
+    for name in recipes.names():
+        recipe = recipes.bundled(name)
+        assert recipe.datasets, name
+        assert bool(recipe.presets) == bool(recipe.provenance), name
+
+
 def test_a_recipe_that_has_nothing_for_any_arm_is_refused():
     with pytest.raises(UserError, match=r"has settings for .*, not for --methods"):
         recipes.choose("cifar", "digits", "quick", [parse("explicit_mi")])
