@@ -151,11 +151,16 @@ def _command(arguments: argparse.Namespace, chosen: Chosen) -> str:
 
 
 def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
-    """One line where arms do not have settings of equal standing."""
-    labels = {f"{spec.method.short_name}/{spec.digest}": spec.recipe for spec in specs}
+    """One line where not every trained arm has settings of equal standing."""
+    from bench.study import trained
+
+    arms = {arm.name for arm in trained(study)}
+    trainable = [spec for spec in specs if spec.method.name in arms]
+    labels = {f"{spec.method.short_name}/{spec.digest}": spec.recipe for spec in trainable}
     tuned = sum(label.startswith("tuned") for label in labels.values())
-    if study.tune and 0 < tuned < len(labels):
-        print(f"Note: {tuned} of {len(labels)} configurations have tuned settings; `--tune` gives all the same budget.")
+    if tuned < len(labels):
+        advice = "`--tune` gives all the same budget" if study.tune else "the study's file has no `tune`"
+        print(f"Note: {tuned} of {len(labels)} configurations have tuned settings; {advice}.")
 
 
 def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ import torch
 
 from bench import study
 from bench.cli import main
+from bench.commands.study import _say_untuned
 from bench.errors import UserError
-from bench.study import Chosen, Study, plan_study, read, with_values
+from bench.study import Chosen, Study, Tuning, plan_study, read, with_values
 
 CPU = torch.device("cpu")
 TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "epochs=1"]
@@ -28,6 +29,8 @@ def test_every_study_of_the_suite_can_be_read(name):
     found = read(name)
     assert found.title
     assert found.arms or found.commands
+    if found.arms:
+        assert found.tune == Tuning(16, {name: {"digits": 26, "imagewoof": 7}[name] for name in found.datasets})
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,20 @@ def test_what_the_study_tuned_goes_before_other_recipes(tmp_path):
     smi, barlow = plan_study(small(), chosen(tmp_path, tuned=folder, seeds=[0]), CPU)[0]
     assert (smi.method.config["w"], smi.recipe.partition(",")[0]) == (7, "tuned (2 trials)")
     assert barlow.recipe == "default"
+
+
+@pytest.mark.parametrize("tune", [Tuning(16, {}), None])
+@pytest.mark.parametrize("tuned", [0, 1, 2])
+def test_a_study_says_how_many_arms_are_tuned_unless_all_are(tuned, tune, tmp_path, capsys):
+    rows = ["  smi: {w: 7}\n", "  barlow: {}\n"][:tuned]
+    if rows:
+        head = "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nprovenance: {trials: 2}\nmethods:\n"
+        (tmp_path / "digits-quick.yaml").write_text(head + "".join(rows))
+    one = small(arms=["smi", "barlow", "random"], tune=tune)
+    _say_untuned(one, plan_study(one, chosen(tmp_path, tuned=tmp_path), CPU)[0])
+    advice = "`--tune` gives all the same budget" if tune else "the study's file has no `tune`"
+    note = f"Note: {tuned} of 2 configurations have tuned settings; {advice}.\n"
+    assert capsys.readouterr().out == ("" if tuned == 2 else note)
 
 
 def test_the_untrained_arms_are_not_tuned():
