@@ -11,7 +11,7 @@ import pytest
 
 from bench import discover
 from bench.api import Dataset, ImageArrays, ImageFiles
-from bench.datasets import cifar10, cifar100, imagenet, stl10
+from bench.datasets import cifar10, cifar100, imagenet, stl10, tinyimagenet
 from bench.datasets._store import open_store, prepare
 from bench.errors import UserError
 
@@ -67,6 +67,17 @@ def lay_out(tmp_path: Path, make_folder: Callable[..., Path], small_archives: No
             stl_file(tmp_path / stl10.FOLDER, part, count)
         (tmp_path / stl10.FOLDER / "class_names.txt").write_text("\n".join("abcdefghij"))
 
+    def tinyimagenet_files() -> None:
+        """Folders as in the archive; two pictures of every class for training, one for test, in another order."""
+        root, wnids = tmp_path / tinyimagenet.FOLDER, [f"n{number:08}" for number in range(200)]
+        make_folder(root, {"train": {f"{wnid}/images": 2 for wnid in wnids}, "val": {"images": 200}}, suffix=".JPEG")
+        names = {wnid: f"{number * 7 % 200}.JPEG" for number, wnid in enumerate(wnids)}
+        lines = [f"{name}\t{wnid}\t0\t0\t62\t62\n" for wnid, name in names.items()]
+        (root / tinyimagenet.ANNOTATIONS).write_text("".join(lines))
+
+    files = {"cifar10": cifar10_files, "cifar100": cifar100_files, "stl10": stl10_files}
+    files["tinyimagenet"] = tinyimagenet_files
+
     def lay(name: str) -> str:
         if name in ("imagenette", "imagewoof"):
             wnids = discover.load("datasets", name).wnids
@@ -78,7 +89,7 @@ def lay_out(tmp_path: Path, make_folder: Callable[..., Path], small_archives: No
         elif name == "folder":
             return str(make_folder(tmp_path / "own", {"train": {"cat": 2, "dog": 2}, "val": {"cat": 1, "dog": 1}}))
         elif name != "digits":
-            {"cifar10": cifar10_files, "cifar100": cifar100_files, "stl10": stl10_files}[name]()
+            files[name]()
         return ""
 
     return lay
@@ -214,6 +225,29 @@ def test_imagenet_and_its_hundred_classes(lay_out: Callable[[str], str], tmp_pat
         opened("imagenet", "100").find(tmp_path)
     with pytest.raises(UserError, match=r"account at image-net\.org"):
         prepare(opened("imagenet"), tmp_path / "elsewhere")
+
+
+def test_tiny_imagenets_test_pictures_have_the_labels_of_the_list(
+    lay_out: Callable[[str], str], tmp_path: Path
+) -> None:
+    lay_out("tinyimagenet")
+    raw = opened("tinyimagenet").find(tmp_path)
+    assert raw is not None
+    train, test = raw.splits["train"], raw.splits["test"]
+    assert isinstance(train, ImageFiles)
+    assert isinstance(test, ImageFiles)
+    assert [raw.classes[label] for label in train.labels] == [path.parent.parent.name for path in train.paths]
+    for path, label in zip(test.paths, test.labels, strict=True):
+        assert int(path.stem) == label * 7 % 200
+    (tmp_path / "tiny-imagenet-200/val/images/0.JPEG").unlink()
+    with pytest.raises(UserError, match=r"val_annotations\.txt does not list the pictures beside it"):
+        opened("tinyimagenet").find(tmp_path)
+    (tmp_path / "tiny-imagenet-200/train/n00000007").rename(tmp_path / "n00000007")
+    with pytest.raises(UserError, match="holds 199 classes, not 200"):
+        opened("tinyimagenet").find(tmp_path)
+    (tmp_path / "tiny-imagenet-200/val/val_annotations.txt").unlink()
+    with pytest.raises(UserError, match=r"val_annotations\.txt is missing; unpack"):
+        opened("tinyimagenet").find(tmp_path)
 
 
 def test_digits_split() -> None:
