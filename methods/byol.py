@@ -66,5 +66,5 @@ class BYOL(Method):
         self.target.update(progress)
 
     def resolved(self) -> dict[str, float]:
-        """The target's momentum at the start of this run."""
-        return {"momentum": self.target.base}
+        """The target's momentum at the start and at the end of this run."""
+        return self.target.resolved()

@@ -133,8 +133,8 @@ class DINO(Method):
         self.teacher_temperature.fill_(self._temperature(progress))
 
     def resolved(self) -> dict[str, float]:
-        """The teacher's momentum at the start of this run, and the steps in which prototypes are frozen."""
-        return {"momentum": self.teacher.base, "frozen_steps": self.head.prototypes.frozen_steps}
+        """The teacher's momentum at the start and at the end, and the steps in which prototypes are frozen."""
+        return {**self.teacher.resolved(), "frozen_steps": self.head.prototypes.frozen_steps}
 
     def _temperature(self, progress: float) -> float:
         config = self.config

@@ -32,7 +32,7 @@ class Config:
     """Of the target at the start; third-party code, where it is constant. A run too short for it uses less;
     result.json has the value."""
     final_momentum: Annotated[float, Range(minimum=0, maximum=1)] = 0.996
-    """Of the target at the end; third-party code."""
+    """Of the target at the end; third-party code. Less in a short run, as at the start."""
     gha: bool = False
     """The lower triangle of Lambda in its place: the generalised Hebbian algorithm, which orders eigendirections."""
 
@@ -57,6 +57,7 @@ class MINC(Method):
     """MINC; the target is an exponential moving average of encoder and projector."""
 
     citation = "Guo, Avila Pires, Khetarpal, Schuurmans, Dai (2025), MINC, arXiv:2504.16667"
+    version = 2  # 2: in a run too short for it the momentum is constant too
     Config = Config
     moment: Tensor
     steps: Tensor
@@ -94,8 +95,8 @@ class MINC(Method):
         self.steps += 1
 
     def resolved(self) -> dict[str, float]:
-        """The target's momentum at the start of this run."""
-        return {"momentum": self.target.base}
+        """The target's momentum at the start and at the end of this run."""
+        return self.target.resolved()
 
 
 def _second_moment(z: Tensor) -> Tensor:

@@ -61,7 +61,8 @@ class Config:
     """Of the target at the start. None: as published, 0.999 in v1, 0.99 in v2+ and v3. A run too short for it uses
     less; result.json has the value."""
     final_momentum: Annotated[float, Range(minimum=0, maximum=1)] | None = None
-    """Of the target at the end. None: as published, 0.999 in v1 and v2+, 1 in v3."""
+    """Of the target at the end. None: as published, 0.999 in v1 and v2+, 1 in v3. Below 1 less in a short run, as at
+    the start."""
     queue: Annotated[int, Range(minimum=1)] | None = None
     """Keys of earlier batches that serve as negatives, per order of the views; not in v3. None: 65536 as published,
     but at most half of an epoch's images (ours): a queue of a whole epoch holds for every second query an older key of
@@ -98,6 +99,7 @@ class MoCo(Method):
     """MoCo; the keys' network is an exponential moving average of encoder and projector."""
 
     citation = "He, Fan, Wu, Xie, Girshick (2019), Momentum Contrast, arXiv:1911.05722"
+    version = 2  # 2: in a run too short for it the momentum does not rise beyond what the run can use
     Config = Config
 
     def __init__(self, encoder: nn.Module, context: Context) -> None:
@@ -135,9 +137,9 @@ class MoCo(Method):
             fresh.clear()
 
     def resolved(self) -> dict[str, float]:
-        """The keys' momentum at the start of this run, and the length of each queue."""
+        """The keys' momentum at the start and at the end of this run, and the length of each queue."""
         length = {"queue": len(self._queue(0).entries)} if self.queues else {}
-        return {"momentum": self.target.base, **length}
+        return {**self.target.resolved(), **length}
 
     def _queue(self, order: int) -> Queue:
         return cast(Queue, self.queues[order])

@@ -73,5 +73,5 @@ class SoloReSSL(Method):
         self.target.update(progress)
 
     def resolved(self) -> dict[str, float]:
-        """The target's momentum at the start, and the length of the queue, in this run."""
-        return {"momentum": self.target.base, "queue": len(self.queue.entries)}
+        """The target's momentum at the start and at the end, and the length of the queue, in this run."""
+        return {**self.target.resolved(), "queue": len(self.queue.entries)}

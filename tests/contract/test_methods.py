@@ -233,7 +233,8 @@ def test_the_momentum_used_is_recorded(arm):
     if not targets:
         pytest.skip("has no momentum target")
     assert targets[0].base < method.config.momentum, "ten steps are too few for the published one"
-    assert [method.resolved()["momentum"]] == [target.base for target in targets]
+    recorded = method.resolved()
+    assert [(recorded["momentum"], recorded["final_momentum"])] == [(target.base, target.final) for target in targets]
 
 
 def test_training_lowers_the_loss(arm):

@@ -64,9 +64,9 @@ def test_target_and_moment_get_no_gradient():
         assert torch.autograd.grad(loss, [target, moment], allow_unused=True) == (None, None)
 
 
-def make(**config):
+def make(total_steps=10**5, **config):
     torch.manual_seed(0)
-    context = Context(Config(**config), 4, Projector(hidden=8, output=WIDTH, layers=2), 2, 10**5, 5, BATCH)
+    context = Context(Config(**config), 4, Projector(hidden=8, output=WIDTH, layers=2), 2, total_steps, 5, BATCH)
     return MINC(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), context).double()
 
 
@@ -119,6 +119,18 @@ def test_parts_of_an_accumulated_batch_move_lambda_once():
     whole = second_moment(*targets(method, views(2)), *targets(method, views(3)))
     step(method, views(2), views(3))
     assert torch.allclose(method.moment, 0.8 * before + 0.2 * whole)
+
+
+@pytest.mark.parametrize(("steps", "momentum"), [(10**5, 0.996), (200, 0.9)])
+def test_the_targets_momentum_is_constant_in_a_run_of_any_length(steps, momentum):
+    target = make(steps).target
+    weight = next(target.parameters())
+    for progress in (0.005, 0.5, 1.0):
+        before = weight.clone()
+        with torch.no_grad():
+            target._online[0].copy_(before + 1)
+        target.update(progress)
+        assert torch.allclose(weight - before, torch.full_like(weight, 1 - momentum), atol=1e-9)
 
 
 def test_a_checkpoint_carries_lambda():

@@ -188,8 +188,10 @@ def test_settings_follow_the_version(version, settings):
 
 def test_a_short_run_records_the_momentum_it_used():
     assert make(total_steps=200).resolved()["momentum"] == pytest.approx(0.9)
+    finals = {version: make(total_steps=200, version=version).resolved()["final_momentum"] for version in VERSIONS}
+    assert finals == pytest.approx({1: 0.9, 2: 0.9, 3: 1.0})
     assert make(total_steps=10**5).resolved()["momentum"] == 0.99
-    assert make(total_steps=200, version=3).resolved().keys() == {"momentum"}
+    assert make(total_steps=200, version=3).resolved().keys() == {"momentum", "final_momentum"}
 
 
 def test_v3_refuses_a_queue():

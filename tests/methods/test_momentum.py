@@ -96,6 +96,13 @@ def test_short_runs_shorten_the_momentum(published, steps, usable):
     assert Momentum(network(), published, 1.0, steps).base == pytest.approx(usable, abs=1e-12)
 
 
+@pytest.mark.parametrize(("final", "steps", "used"), [(1.0, 10, 1.0), (0.999, 200, 0.9), (0.999, 20_000, 0.999)])
+def test_the_momentum_at_the_end_is_shortened_too_unless_it_is_1(final, steps, used):
+    target = Momentum(network(), 0.99, final, steps)
+    assert target.final == pytest.approx(used, abs=1e-12)
+    assert target.resolved() == {"momentum": target.base, "final_momentum": target.final}
+
+
 @given(st.floats(0, 0.99999), st.integers(1, 10**7))
 def test_a_usable_momentum_leaves_twenty_time_constants(published, steps):
     momentum = usable_momentum(published, steps)
