@@ -14,7 +14,8 @@ from bench.reports.claims_evidence import Evidence, Part, Verdict
 from bench.reports.results import table_label
 from bench.reports.statistics import ALPHA, Difference
 from bench.reports.tables import Cell, Column, Table
-from bench.reports.verify import lines_drifts, records_drifts
+from bench.reports.verify import records_drifts
+from bench.reports.verify_text import html_lines, markdown_lines, text_drifts
 
 ORDER = (SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTED)
 STEM = "claims"
@@ -116,12 +117,16 @@ def write(verdicts: Sequence[Verdict], evidence: Sequence[Evidence], destination
 
 
 def drifts(folder: Path, verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> list[str]:
-    """A line for each number or sentence of claims.csv and claims.md that does not follow from the studies."""
+    """A line for each number or sentence of claims.csv and the pages that does not follow from the studies."""
     found = [f"{STEM}.csv: {line}" for line in records_drifts(folder / f"{STEM}.csv", table(verdicts), True)]
-    page = folder / f"{STEM}.md"
-    if page.is_file():
-        expected, lines = markdown(verdicts, evidence).splitlines(), page.read_text(encoding="utf-8").splitlines()
-        found += [f"{STEM}.md: {line}" for line in lines_drifts(expected, lines, True)]
+    pages = {
+        f"{STEM}.md": (markdown(verdicts, evidence), markdown_lines),
+        f"{STEM}.html": (to_html(verdicts, evidence), lambda page: html_lines(page, files=True)),
+    }
+    for name, (expected, lines) in pages.items():
+        if (folder / name).is_file():
+            page = (folder / name).read_text(encoding="utf-8")
+            found += [f"{name}: {line}" for line in text_drifts(lines(expected), lines(page))]
     return found
 
 

@@ -50,9 +50,7 @@ class Content:
         return f"{text.runs(len(self.runs))}: {', '.join(f'{count} {status}' for status, count in counts)}."
 
 
-def content(
-    runs: pd.DataFrame, problems: Sequence[str], analysis: Analysis, drawings: Mapping[str, Sequence[Drawing]]
-) -> Content:
+def content(problems: Sequence[str], analysis: Analysis, drawings: Mapping[str, Sequence[Drawing]]) -> Content:
     """`problems` are lines about files that could not be read; `drawings` are by the name of a dataset or OVERVIEW."""
     parts = []
     if analysis.study:
@@ -75,9 +73,9 @@ def content(
     rows = [row for comparison in analysis.comparisons for row in comparison.rows]
     return Content(
         answers=analysis.answers or ["No run has a readable config.yaml."],
-        failures=_failures(runs, problems, rows),
+        failures=_failures(analysis.runs, problems, rows),
         parts=parts,
-        runs=runs,
+        runs=analysis.runs,
         labels={folder: row.label for row in rows for folder in row.runs["folder"]},
     )
 

@@ -67,14 +67,14 @@ def from_json(content: str) -> Declared:
 class Analysis:
     """`tables` by the stem of their files: a dataset's own under its name, then `<name>-pairs`, `<name>-published`,
     OVERVIEW, and those of a study, which begin with STUDY; `answers` are the sentences of all datasets, a study's own
-    first; `unplaced` runs are in no comparison.
+    first; `runs` are all, with what is derived from their curves (bench.reports.measures.with_derived).
     """
 
     comparisons: Sequence[Comparison]
     overview: Overview | None
     tables: Mapping[str, Table]
     answers: Sequence[str]
-    unplaced: pd.DataFrame
+    runs: pd.DataFrame
     study: Record | None = None
 
 
@@ -96,10 +96,10 @@ def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Ana
     options: dict[str, Any] = {"metric": declared.metric, "paired": declared.paired, "margin": declared.margin}
     if declared.study:
         runs = runs_of(runs, declared.study)
-        comparisons, unplaced = comparisons_of(runs, declared.study, options), runs.iloc[:0]
+        comparisons = comparisons_of(runs, declared.study, options)
         own = section(runs, declared.study, Options(declared.metric, declared.paired))
     else:
-        comparisons, unplaced = compare(runs, declared.reference, **options)
+        comparisons, _ = compare(runs, declared.reference, **options)
         own = Section({}, [])
     # Variants of one dataset share its test images: they are no datasets of their own to average over.
     found = overview(comparisons) if not declared.study or not declared.study.has_variants else None
@@ -114,6 +114,6 @@ def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Ana
         overview=found,
         tables={name: table for name, table in tables.items() if table},
         answers=[*own.answers, *(sentence for comparison in comparisons for sentence in answer(comparison))],
-        unplaced=unplaced,
+        runs=runs,
         study=declared.study,
     )

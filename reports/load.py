@@ -17,7 +17,8 @@ from bench.errors import UserError
 from bench.store import is_changed
 
 FINISHED = ("completed", "diverged", "failed")
-NUMERIC = ("scores.", "geometry.", "cost.")
+NUMERIC = ("scores.", "geometry.", "cost.", "curve.")
+"""How the names of columns begin that hold numbers alone."""
 KEYS = ("id", "dataset", "method", "digest", "seed", "folder", "status", "reason", "collapsed", "problem")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

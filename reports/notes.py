@@ -14,6 +14,9 @@ MARK = "†"
 """Stands behind a method whose hyperparameters were tuned on validation data."""
 MOST_NAMED = 6
 """Rows that one note names; the CSV has them all."""
+BOTH_SOURCES = "Standard errors of the difference in points from seeds and from test images"
+MCNEMAR = "One run each: McNemar's test"
+"""How the words begin that rest on the predictions in run folders."""
 
 
 def notes(comparison: Comparison, decimals: int) -> list[str]:
@@ -56,9 +59,8 @@ def _coverage(rows: Sequence[Row], decimals: int) -> str:
         if both
     ]
     return (
-        f"Intervals cover the choice of seed, not the choice of test images. {collapsed} Standard errors of the "
-        "difference in points from seeds and from test images, and the 95 % interval over both (two-level bootstrap): "
-        f"{_some(parts)}."
+        f"Intervals cover the choice of seed, not the choice of test images. {collapsed} {BOTH_SOURCES}, and the 95 % "
+        f"interval over both (two-level bootstrap): {_some(parts)}."
     )
 
 
@@ -171,8 +173,8 @@ def _mcnemar(rows: Sequence[Row]) -> list[str]:
     if not found:
         return []
     return [
-        "One run each: McNemar's test says whether these encoders, not their methods, differ from the reference's on "
-        f"these test images: {_some(found)}."
+        f"{MCNEMAR} says whether these encoders, not their methods, differ from the reference's on these test images: "
+        f"{_some(found)}."
     ]
 
 

@@ -60,7 +60,7 @@ def write_report(
     measured, problems = curves(runs)
     analysis = analyse(runs, measured, declared)
     drawings = _drawings(analysis, measured, declared) if {"html", "figures"} & set(selection.formats) else {}
-    whole = content(runs, problems, analysis, drawings)
+    whole = content(problems, analysis, drawings)
     files = _files(whole, analysis, drawings, destination, selection.formats)
     files[DECLARED] = declared.to_json()
     paths = [_write(destination / name, body) for name, body in files.items()]

@@ -1,14 +1,12 @@
-"""Whether a report on the disk still says what its runs say: every number of its tables and answers recomputed."""
+"""Whether a report on the disk still says what its runs say: its pages and tables made again and compared."""
 
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,66 +14,107 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import UserError
-from bench.reports import text
-from bench.reports.declared import DECLARED, Declared, analyse, from_json
+from bench.reports import html, markdown
+from bench.reports.content import Content, content
+from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_json, table_files
 from bench.reports.load import curves, load
 from bench.reports.records import from_csv
 from bench.reports.tables import Table
+from bench.reports.verify_text import (
+    FIGURES,
+    changed,
+    html_lines,
+    latex_lines,
+    markdown_lines,
+    text_drifts,
+    without_folders,
+)
 
 TOLERANCE = 1e-9
 """Relative difference of two numbers that counts as the rounding of another machine's arithmetic."""
-FROM_FOLDERS = frozenset(
-    ("seeds_error", "pictures_error", "both_low", "both_high", "mcnemar_p", "best_epoch_knn", "minutes_to_knn")
-)
+FROM_FOLDERS = frozenset(("seeds_error", "pictures_error", "both_low", "both_high", "mcnemar_p"))
 """Columns of a table's CSV that take more of a run folder than results.csv holds."""
+NEEDS_FOLDERS = (
+    "what rests on files in the run folders: errors over test pictures, McNemar's test, the files themselves"
+)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`drifts`: a line for each number or sentence that does not follow from the runs; `checked`: files looked at."""
+    """`drifts`: a line for each number or sentence that does not follow from the runs or is missing; `checked`: files
+    looked at; `unchecked`: what of the report was not, in words.
+    """
 
     drifts: Sequence[str]
     checked: Sequence[str]
+    unchecked: Sequence[str]
 
 
 def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
     """Recompute the report in the folder `report` from the run folders below `outputs`, or from its results.csv.
 
-    With `outputs`, results.csv is first held against the run folders. Without them, what needs more than results.csv
-    (FROM_FOLDERS and the sentences about it) is not checked. What was declared is read from declared.json, if there.
+    All that pages and tables say is made again and compared both ways, to the word; figures and the look of the page
+    are not. With `outputs`, results.csv is first held against the run folders. Without them, what needs more than
+    results.csv is not checked and is named. What was declared is read from declared.json, if there.
     Raises UserError where there is no report, or none of its runs.
     """
     stored = from_csv(report / "results.csv")
     record = report / DECLARED
     declared = from_json(record.read_text(encoding="utf-8")) if record.is_file() else Declared()
-    runs, measured, drifts, checked = stored, pd.DataFrame(columns=["id", "epoch"]), [], []
+    runs, measured = stored, pd.DataFrame(columns=["id", "epoch"])
+    problems: list[str] = []
     if outputs:
         runs = load(outputs)
-        runs = runs[runs["id"].isin(set(stored["id"]))]  # a report may be of some of the runs
+        runs = runs[runs["id"].isin(set(stored["id"]))].reset_index(drop=True)  # a report may be of some of the runs
         if runs.empty:
             raise UserError(f"None of the runs of {report / 'results.csv'} is in the folders given.")
-        measured, _ = curves(runs)
-        drifts, checked = _runs_drifts(stored, runs), ["results.csv"]
+        measured, problems = curves(runs)
     analysis = analyse(runs, measured, declared)
     whole = bool(outputs)
-    pages: dict[str, list[str]] = {"report.md": [text.markdown(answer) for answer in analysis.answers]}
+    drifts = _runs_drifts(stored, analysis.runs) if whole else []
+    checked = ["results.csv"] if whole else []
     for name, table in analysis.tables.items():
-        pages["report.md"] += table.markdown().splitlines()
-        pages[f"tables/{name}.md"] = table.markdown().splitlines()
-        pages[f"tables/{name}.tex"] = table.latex().splitlines()
         path = report / "tables" / f"{name}.csv"
         if path.is_file():
             checked.append(f"tables/{name}.csv")
             drifts += [f"tables/{name}.csv: {line}" for line in records_drifts(path, table, whole)]
-    for page, expected in pages.items():
-        if (report / page).is_file():
-            checked.append(page)
-            found = (report / page).read_text(encoding="utf-8").splitlines()
-            drifts += [f"{page}: {line}" for line in lines_drifts(expected, found, whole)]
-    if (report / "report.html").is_file():
-        checked.append("report.html")
-        drifts += [f"report.html: {line}" for line in _html_drifts(report / "report.html", analysis.tables)]
-    return Verdict(drifts, checked)
+    expected = _expected(content(problems, analysis, {}), analysis, report)
+    for name, again in expected.items():
+        checked.append(name)
+        now, before = (_lines(name, page, whole) for page in (again, (report / name).read_text(encoding="utf-8")))
+        drifts += [f"{name}: {line}" for line in text_drifts(now, before)]
+    return Verdict(drifts, checked, [*_unchecked(report, whole), *_strangers(report, analysis)])
+
+
+def _expected(whole: Content, analysis: Analysis, report: Path) -> dict[str, str]:
+    """The pages and tables that the report has, made again."""
+    signs = {"md": "report.md", "html": "report.html", "csv": "results.csv", "latex": "tables/*.tex"}
+    formats = [form for form, sign in {**signs, "figures": "figures/*"}.items() if any(report.glob(sign))]
+    pages = {name: body for name, body in table_files(analysis).items() if not name.endswith(".csv")}
+    pages["report.md"] = markdown.render(whole, formats)
+    pages["report.html"] = html.render(whole, report)
+    return {name: body for name, body in pages.items() if (report / name).is_file()}
+
+
+def _lines(name: str, page: str, whole: bool) -> list[str]:
+    if name.endswith(".html"):
+        lines = html_lines(page, files=whole)
+    else:
+        lines = latex_lines(page) if name.endswith(".tex") else markdown_lines(page)
+    return lines if whole else without_folders(lines)
+
+
+def _unchecked(report: Path, whole: bool) -> list[str]:
+    """In words; sections of analyses are made from encoders and pictures, which a report does without."""
+    sections = sorted(path.relative_to(report).as_posix() for path in report.glob("analysis/*/section.md"))
+    return [FIGURES, *sections, *([] if whole else [NEEDS_FOLDERS])]
+
+
+def _strangers(report: Path, analysis: Analysis) -> list[str]:
+    """Files among the tables that are none of this report's."""
+    own = set(table_files(analysis))
+    found = (path.relative_to(report).as_posix() for path in sorted(report.glob("tables/*.*")))
+    return [name for name in found if name not in own]
 
 
 def _runs_drifts(stored: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
@@ -89,7 +128,7 @@ def _runs_drifts(stored: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
             continue
         for name in dict.fromkeys([*before, *row]):
             if name != "folder" and not same(before.get(name), row.get(name)):
-                drifts.append(f"results.csv: {before['id']}, {name}: {_changed(before.get(name), row.get(name))}")
+                drifts.append(f"results.csv: {before['id']}, {name}: {changed(before.get(name), row.get(name))}")
     return drifts
 
 
@@ -103,67 +142,7 @@ def records_drifts(path: Path, table: Table, whole: bool) -> Iterator[str]:
         label = row.get("label") or next(iter(row.values()))
         for name in dict.fromkeys([*before, *row]):
             if (whole or name not in FROM_FOLDERS) and not same(before.get(name), row.get(name)):
-                yield f"{label}, {name}: {_changed(before.get(name), row.get(name))}"
-
-
-def lines_drifts(expected: Sequence[str], found: Sequence[str], whole: bool) -> Iterator[str]:
-    """Lines that should be in a text and are not, beside the line that most resembles each.
-
-    Unless `whole`, a line may go on: what was computed from the run folders stands behind the rest.
-    """
-    there = {line.removeprefix("- ").strip() for line in found}
-    for line in dict.fromkeys(line.removeprefix("- ").strip() for line in expected):
-        if line in there or (not whole and any(other.startswith(line) for other in there)):
-            continue
-        near = difflib.get_close_matches(line, there, n=1, cutoff=0.5)
-        if not near:
-            yield f"lacks the line: {line[:100]}"
-            continue
-        words = difflib.SequenceMatcher(None, near[0].split(), line.split(), autojunk=False)
-        for kind, a, b, c, d in words.get_opcodes():
-            if kind != "equal":
-                before, now = " ".join(near[0].split()[a:b]), " ".join(line.split()[c:d])
-                yield f"{line.strip('| ')[:40]}...: {_changed(before, now)}"
-
-
-class _Cells(HTMLParser):
-    """Text of every cell of every table with an id, by that id."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: dict[str, list[str]] = {}
-        self.table: str | None = None
-        self.in_cell = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "table":
-            self.table = dict(attrs).get("id")
-            self.tables.setdefault(self.table or "", [])
-        elif tag in ("td", "th") and self.table:
-            self.in_cell = True
-            self.tables[self.table].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.in_cell = self.in_cell and tag not in ("td", "th")
-        self.table = None if tag == "table" else self.table
-
-    def handle_data(self, data: str) -> None:
-        if self.in_cell and self.table:
-            self.tables[self.table][-1] += f" {data.strip()}"
-
-
-def _html_drifts(path: Path, tables: Mapping[str, Table]) -> Iterator[str]:
-    page, expected = _Cells(), _Cells()
-    page.feed(path.read_text(encoding="utf-8"))
-    for table in tables.values():
-        expected.feed(table.to_html())
-    for name, cells in expected.tables.items():
-        if name not in page.tables:
-            yield f"lacks the table {name}"
-            continue
-        for index, (before, now) in enumerate(zip_longest(page.tables[name], cells, fillvalue="nothing"), start=1):
-            if before != now:
-                yield f"{name}, cell {index}: {_changed(before.strip(), now.strip())}"
+                yield f"{label}, {name}: {changed(before.get(name), row.get(name))}"
 
 
 def same(a: Any, b: Any) -> bool:
@@ -183,11 +162,3 @@ def _close_lists(a: str, b: str) -> bool:
         return True
     first, second = a.split(), b.split()
     return len(first) == len(second) > 1 and all(same(x, y) for x, y in zip(first, second, strict=True))
-
-
-def _changed(before: Any, now: Any) -> str:
-    return f"{_shown(before)} printed, {_shown(now)} recomputed"
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None or value != value or value == "" else f"'{value}'"

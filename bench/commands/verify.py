@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "Recompute every number of a report from its runs and name those that have drifted."
+HELP = "Make a report again from its runs and name every number and sentence that differs."
 EXAMPLES = """examples:
   python -m bench verify report runs
   python -m bench verify results                      its claims, from the studies in it
@@ -30,6 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(drift)
     source = "the run folders" if arguments.outputs else "results.csv alone"
     print(f"{len(verdict.drifts)} drifted, {len(verdict.checked)} files checked against {source}.")
+    print(f"Not checked: {'; '.join(verdict.unchecked)}.")
     return 1 if verdict.drifts else 0
 
 
@@ -43,5 +44,5 @@ def _verify_claims(folder: Path, outputs: list[Path]) -> int:
     drifts = claims_page.drifts(folder, [verdict_of(claim, evidence) for claim in claims.read(CLAIMS)], evidence)
     for drift in drifts:
         print(drift)
-    print(f"{len(drifts)} drifted, claims.md and claims.csv checked against the studies.")
+    print(f"{len(drifts)} drifted, claims.md, .html and .csv checked against the studies.")
     return 1 if drifts else 0

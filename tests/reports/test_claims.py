@@ -330,6 +330,13 @@ def test_the_command_writes_a_page_that_can_be_verified(
     assert claims_page.drifts(results, verdicts, evidence) == []
     (results / "claims.md").write_text(page.replace("+3.0 points", "+4.0 points"))
     assert any("+4.0" in drift for drift in claims_page.drifts(results, verdicts, evidence))
+    (results / "claims.md").write_text(f"{page}\n- An invented line.\n")
+    assert claims_page.drifts(results, verdicts, evidence) == ["claims.md: follows from no run: - An invented line."]
+    (results / "claims.md").write_text(page)
+    whole = (results / "claims.html").read_text()
+    (results / "claims.html").write_text(whole.replace("better: supported", "better: refuted"))
+    (drift,) = claims_page.drifts(results, verdicts, evidence)
+    assert "'refuted' printed, 'supported' recomputed" in drift
 
 
 def test_no_study_is_one_line(tmp_path: Path) -> None:

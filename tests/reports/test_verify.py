@@ -4,15 +4,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.errors import UserError
-from bench.reports import text
+from bench.reports import html, markdown
+from bench.reports.content import content
 from bench.reports.declared import DECLARED, Declared, analyse, table_files
 from bench.reports.load import curves, load
+from bench.reports.page import Selection, write_report
 from bench.reports.records import from_csv, to_csv
 from bench.reports.verify import same, verify
 
@@ -26,17 +29,16 @@ def report(experiment: Path, tmp_path: Path) -> Path:
 
 
 def written(experiment: Path, folder: Path, declared: Declared) -> Path:
-    runs = load([experiment])
-    analysis = analyse(runs, curves(runs)[0], declared)
-    files = table_files(analysis) | {"results.csv": to_csv(runs, folder), DECLARED: declared.to_json()}
-    tables = analysis.tables.values()
-    files["report.md"] = "\n".join(
-        ["# Report", *(f"- {text.markdown(one)}" for one in analysis.answers), *(table.markdown() for table in tables)]
-    )
-    files["report.html"] = f"<html>{''.join(table.to_html() for table in tables)}</html>"
-    for name, content in files.items():
+    """As `write_report` does, less the figures, which take seconds to draw."""
+    measured, problems = curves(runs := load([experiment]))
+    analysis = analyse(runs, measured, declared)
+    whole = content(problems, analysis, {})
+    files = table_files(analysis) | {"results.csv": to_csv(whole.runs, folder), DECLARED: declared.to_json()}
+    files["report.md"] = markdown.render(whole, ("md", "html", "latex", "csv"))
+    files["report.html"] = html.render(whole, folder)
+    for name, body in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
+        (folder / name).write_text(body, encoding="utf-8")
     return folder
 
 
@@ -49,6 +51,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def test_an_honest_report_has_no_drift(report: Path, experiment: Path) -> None:
     verdict = verify(report, [experiment])
     assert verdict.drifts == []
+    assert verdict.unchecked == ["figures and their captions"]
     tables = [f"tables/imagewoof-160{part}.{form}" for part in ("", "-pairs") for form in ("csv", "md", "tex")]
     assert sorted(verdict.checked) == sorted(["results.csv", "report.md", "report.html", *tables])
 
@@ -68,7 +71,11 @@ def test_without_the_run_folders_its_own_records_serve(report: Path, experiment:
         ("tables/imagewoof-160.md", "43.4 ± 0.5", "43.9 ± 0.5", "'**43.9' printed, '**43.4' recomputed"),
         ("tables/imagewoof-160.tex", "40.5", "40.6", "'40.6' printed, '40.5' recomputed"),
         ("report.md", "is 2.9 points below", "is 3.9 points below", "'3.9' printed, '2.9' recomputed"),
-        ("report.html", "43.4 ± 0.5", "43.5 ± 0.5", "tab:imagewoof-160, cell"),
+        ("report.html", "43.4 ± 0.5", "43.5 ± 0.5", "'43.5' printed, '43.4' recomputed"),
+        ("report.html", "is 2.9 points below", "is 1.9 points below", "'1.9' printed, '2.9' recomputed"),
+        ("report.html", ">40.00</td>", ">41.00</td>", "'41.00' printed, '40.00' recomputed"),  # a run, no table
+        ("report.html", "<li>Intervals cover", "<li>No intervals cover", "'No intervals' printed, 'Intervals' recom"),
+        ("report.html", "out of memory", "out of luck", "'luck)' printed, 'memory)' recomputed"),
     ],
 )
 def test_a_changed_number_is_named(
@@ -78,6 +85,84 @@ def test_a_changed_number_is_named(
     (line,) = verify(report, [experiment] if whole else []).drifts
     assert line.startswith(f"{name}: ")
     assert drift in line
+
+
+INVENTED = "SMI (reconstructed) is the best of all methods."
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "forged"),
+    [
+        ("report.md", "# Report\n", f"# Report\n\n- {INVENTED}\n"),
+        ("report.md", "- Intervals cover", f"- {INVENTED}\n- Intervals cover"),
+        ("report.md", "# Report\n", f"# Report\n\n![](<figures/none.png>)\n\n{INVENTED}\n"),
+        ("tables/imagewoof-160.md", "- Intervals cover", f"- {INVENTED}\n- Intervals cover"),
+        ("tables/imagewoof-160.tex", "Intervals cover", rf"{INVENTED} \\ Intervals cover"),
+        ("report.html", '<ul class="answers">', f'<ul class="answers"><li>{INVENTED}</li>'),
+        ("report.html", '<ul class="notes">', f'<ul class="notes"><li>{INVENTED}</li>'),
+        ("report.html", "</main>", f"<p>{INVENTED}</p></main>"),
+        ("report.html", '<tr><th scope="row"><a', f'<tr><th scope="row">{INVENTED}</th></tr><tr><th scope="row"><a'),
+    ],
+)
+def test_a_line_that_should_not_be_there_is_named(
+    report: Path, experiment: Path, name: str, before: str, forged: str
+) -> None:
+    edit(report / name, before, forged)
+    for outputs in ([experiment], []):
+        drifts = verify(report, outputs).drifts
+        assert all(line.startswith(f"{name}: follows from no run: ") for line in drifts)
+        assert sum(INVENTED in line for line in drifts) == 1
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+def test_a_line_that_was_taken_out_is_named(report: Path, experiment: Path, name: str) -> None:
+    lines = (report / name).read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if "Wilson interval" not in line]
+    assert len(kept) < len(lines)
+    (report / name).write_text("\n".join(kept), encoding="utf-8")
+    drifts = verify(report, [experiment]).drifts
+    assert len(drifts) == len(lines) - len(kept)
+    assert all("lacks the line: " in drift for drift in drifts)
+
+
+def test_the_files_of_a_run_in_the_page_are_held_against_its_folder(report: Path, experiment: Path) -> None:
+    edit(report / "report.html", "epochs: 10", "epochs: 99")
+    (line,) = verify(report, [experiment]).drifts
+    assert "'99' printed, '10' recomputed" in line
+    verdict = verify(report, [])
+    assert verdict.drifts == []
+    assert any("files in the run folders" in words for words in verdict.unchecked)
+
+
+def test_a_written_report_with_figures_and_columns_from_curves_has_no_drift(experiment: Path, tmp_path: Path) -> None:
+    declared = Declared(columns=["linear", "best_epoch_knn", "device_hours"])
+    write_report([experiment], tmp_path / "report", declared, Selection(["smi", "barlow", "random"]))
+    section = tmp_path / "report" / "analysis" / "geometry" / "section.md"
+    section.parent.mkdir(parents=True)
+    section.write_text("made from encoders", encoding="utf-8")
+    assert "best epoch kNN" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    for outputs in ([experiment], []):
+        verdict = verify(tmp_path / "report", outputs)
+        assert verdict.drifts == []
+        assert verdict.unchecked[:2] == ["figures and their captions", "analysis/geometry/section.md"]
+
+
+def test_what_only_predictions_tell_is_left_out_without_the_folders(write_run: Writer, tmp_path: Path) -> None:
+    for method, value in {"smi": 0.7, "barlow": 0.5}.items():
+        wrong = (np.arange(100) >= 100 * value).astype(np.uint8)
+        np.savez(write_run(method, 0, value) / "predictions.npz", linear=wrong, knn=wrong, labels=np.zeros(100))
+    report = written(tmp_path / "runs", tmp_path / "report", Declared())
+    for name in ("report.md", "report.html", "tables/imagewoof-160.tex"):
+        page = (report / name).read_text(encoding="utf-8")
+        assert "Standard errors of the difference" in page or "McNemar" in page
+    assert verify(report, [tmp_path / "runs"]).drifts == []
+    assert verify(report, []).drifts == []
+
+
+def test_the_committed_example_follows_from_its_own_records() -> None:
+    verdict = verify(Path(__file__).parents[2] / "docs" / "example-report", [])
+    assert verdict.drifts == []
+    assert {"report.md", "report.html"} <= set(verdict.checked)
 
 
 def test_a_run_that_changed_or_went_is_named(report: Path, experiment: Path) -> None:
