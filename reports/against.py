@@ -11,7 +11,7 @@ from bench.reports import statistics
 from bench.reports.equivalence import Equivalence, equivalence_of
 from bench.reports.permutation import permutation_p, sign_flip_p, smallest_p, smallest_paired_p
 from bench.reports.pictures import TwoSources
-from bench.reports.power import seeds_needed
+from bench.reports.power import PAIRED, seeds_needed
 from bench.reports.statistics import Difference
 
 Scores = Mapping[int, float]
@@ -20,8 +20,8 @@ Scores = Mapping[int, float]
 
 @dataclass(frozen=True)
 class SeedsNeeded:
-    """Runs per method that show the difference seen with 80 % power: for the estimated standard deviation, and for
-    the ends of its 95 % interval; None for more than bench.reports.power.MOST_SEEDS.
+    """Runs per method (with pairing: pairs) that show the difference seen with 80 % power: for the estimated standard
+    deviation, and for the ends of its 95 % interval; None for more than bench.reports.power.MOST_SEEDS.
     """
 
     low: int | None
@@ -88,8 +88,19 @@ def _one(scores: Scores, base: Scores, paired: bool, margin: float | None) -> Ag
     )
     if paired:
         pairs = _pairs(scores, base)
-        found = replace(found, difference=pairs.difference, pairs=pairs.n, correlation=pairs.correlation)
+        found = replace(
+            found,
+            difference=pairs.difference,
+            pairs=pairs.n,
+            correlation=pairs.correlation,
+            seeds_needed=_pairs_needed(paired_differences(scores, base)),
+        )
     return replace(found, equivalence=equivalence_of(found.difference, margin) if margin else None)
+
+
+def paired_differences(scores: Scores, base: Scores) -> list[float]:
+    """`scores` less `base` at each seed that both have, in the order of the seeds."""
+    return [scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())]
 
 
 def _pairs(scores: Scores, base: Scores) -> statistics.Paired:
@@ -110,8 +121,8 @@ def _permutations(rows: Sequence[Scores], base: Scores, paired: bool) -> list[fl
 def _permutation(scores: Scores, base: Scores, paired: bool) -> float | None:
     if not paired:
         return permutation_p(_list(scores), _list(base))
-    common = sorted(scores.keys() & base.keys())
-    return sign_flip_p([scores[seed] - base[seed] for seed in common]) if common else None
+    differences = paired_differences(scores, base)
+    return sign_flip_p(differences) if differences else None
 
 
 def _floor(scores: Scores, base: Scores, paired: bool) -> float:
@@ -126,6 +137,15 @@ def _seeds_needed(a: Sequence[float], b: Sequence[float]) -> SeedsNeeded | None:
     gap = float(np.mean(a) - np.mean(b))
     low, high = statistics.sd_interval(sd, len(a) + len(b) - 2)
     return SeedsNeeded(*(seeds_needed(gap, value) for value in (low, sd, high)))
+
+
+def _pairs_needed(differences: Sequence[float]) -> SeedsNeeded | None:
+    """From the standard deviation of the paired differences and its interval; None without a spread."""
+    found = statistics.summary(differences) if differences else None
+    if found is None or not found.sd:
+        return None
+    low, high = statistics.sd_interval(found.sd, found.n - 1)
+    return SeedsNeeded(*(seeds_needed(found.mean, sd, PAIRED) for sd in (low, found.sd, high)))
 
 
 def _list(scores: Scores) -> list[float]:

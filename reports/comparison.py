@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from bench.errors import UserError, suggest
 from bench.reports import statistics
-from bench.reports.against import against, difference
+from bench.reports.against import against, difference, paired_differences
 from bench.reports.finite_test_set import over_pictures
-from bench.reports.power import smallest_detectable_difference
+from bench.reports.power import PAIRED, detectable
 from bench.reports.rows import Row, rows_of
 
 DEFAULT_REFERENCE = "barlow"
@@ -25,7 +25,8 @@ class Comparison:
 
     `metric` names the score that decides; `paired` and `margin` (a fraction) are what was declared. `detectable` is
     the smallest difference (a fraction) that n runs on each side show at 80 % power given the competing rows' pooled
-    standard deviation, by n for the largest and the smallest n > 1; empty without a spread.
+    standard deviation, or n pairs given that of their differences to the reference, by n for the largest and the
+    smallest n > 1; empty without a spread.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Comparison:
     fingerprint: str
     rows: Sequence[Row]
     reference: Row | None
-    detectable: Mapping[int, float]
+    detectable: dict[int, float]
     metric: str
     paired: bool
     margin: float | None
@@ -95,7 +96,7 @@ def compare(
                 fingerprint=fingerprint,
                 rows=rows,
                 reference=next((row for row in rows if chosen and row.key == chosen.key), None),
-                detectable=_detectable(rows),
+                detectable=_detectable(rows, chosen, paired),
                 metric=metric,
                 paired=paired,
                 margin=margin,
@@ -104,11 +105,13 @@ def compare(
     return comparisons, runs.loc[fingerprints.isna()]
 
 
-def _detectable(rows: Sequence[Row]) -> dict[int, float]:
-    spread = [list(row.scores.values()) for row in rows if row.competes and row.score and row.score.n > 1]
-    sd = statistics.pooled_sd(spread) if spread else None
-    counts = {max(map(len, spread)), min(map(len, spread))} if sd else set()
-    return {n: smallest_detectable_difference(n, sd or 0.0) for n in sorted(counts, reverse=True)}
+def _detectable(rows: Sequence[Row], reference: Row | None, paired: bool) -> dict[int, float]:
+    competing = [row for row in rows if row.competes]
+    if not paired:
+        return detectable([list(row.scores.values()) for row in competing])
+    others = [row for row in competing if reference and row.key != reference.key]
+    base = reference.scores if reference else {}
+    return detectable([paired_differences(row.scores, base) for row in others], PAIRED)
 
 
 def _check_metric(runs: pd.DataFrame, metric: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.reports import text
 from bench.reports.comparison import Comparison
-from bench.reports.power import MOST_SEEDS
+from bench.reports.power import MOST_SEEDS, PAIRED, detectable_note, points
 from bench.reports.rows import DEFAULT_RECIPE, Row
 from bench.reports.statistics import ALPHA
 
@@ -25,7 +25,7 @@ def notes(comparison: Comparison, decimals: int) -> list[str]:
     return [
         _coverage(others, decimals),
         _detectable(comparison, decimals),
-        *_seeds_needed(others),
+        *_seeds_needed(others, comparison.paired),
         *_permutation(others, comparison.paired),
         *_pairing(others, comparison.paired),
         *_margin(others, comparison.margin, decimals),
@@ -65,17 +65,12 @@ def _coverage(rows: Sequence[Row], decimals: int) -> str:
 
 
 def _detectable(comparison: Comparison, decimals: int) -> str:
-    if not comparison.detectable:
-        return "No spread between seeds is known for any competing row: no difference here can be told from seed noise."
-    sizes = [f"{text.percent(size, decimals)} points with n = {n}" for n, size in comparison.detectable.items()]
-    return (
-        "Estimate from the pooled standard deviation of the competing rows: the smallest difference between two "
-        f"methods that is found with 80 % probability is {text.listed(sizes)} each (two-sample t test, α = 0.05, "
-        "before Holm's correction); smaller ones are found less often."
-    )
+    groups = PAIRED if comparison.paired else 2
+    spread = "the paired differences of competing rows to the reference" if comparison.paired else "the competing rows"
+    return detectable_note(points(comparison.detectable, decimals), spread, "Holm's correction", groups)
 
 
-def _seeds_needed(rows: Sequence[Row]) -> list[str]:
+def _seeds_needed(rows: Sequence[Row], paired: bool) -> list[str]:
     """For the rows that could not be told from the reference."""
     parts = []
     for row in rows:
@@ -85,9 +80,10 @@ def _seeds_needed(rows: Sequence[Row]) -> list[str]:
             parts.append(f"{row.label} {estimate}" + (f" ({low} to {high})" if low != high else ""))
     if not parts:
         return []
+    each, spread = ("shared with the reference", "differences' standard") if paired else ("per method", "standard")
     return [
-        "Estimated seeds per method to show the difference seen to the reference with 80 % probability, were it the "
-        f"true one (range: 95 % interval of the standard deviation): {_some(parts)}."
+        f"Estimated seeds {each} to show the difference seen to the reference with 80 % probability, were it the true "
+        f"one (range: 95 % interval of the {spread} deviation): {_some(parts)}."
     ]
 
 

@@ -81,6 +81,31 @@ def test_pairing_by_seed_when_declared(write_run: Writer, tmp_path: Path) -> Non
     assert note(compared(tmp_path / "runs"), "paired") == ""
 
 
+def test_with_pairing_the_power_is_that_of_the_differences(write_run: Writer, tmp_path: Path) -> None:
+    """Seeds that all methods share make one run unlike the next and leave the differences alone."""
+    shared, gains = [0.30, 0.36, 0.33, 0.41, 0.38], [0.001, 0.002, 0.0, 0.001, 0.003]
+    fill(write_run, {"smi": [a + b for a, b in zip(shared, gains, strict=True)], "barlow": shared})
+    paired, unpaired = (compared(tmp_path / "runs", paired=paired) for paired in (True, False))
+    sd = np.std(gains, ddof=1)
+    # The power of the one-sample t test, by SciPy's non-central t distribution, at the difference that is printed.
+    found = stats.nct.sf(stats.t.ppf(0.975, 4), 4, paired.detectable[5] / sd * np.sqrt(5))
+    assert found == pytest.approx(0.8, abs=1e-6)
+    assert unpaired.detectable[5] > 20 * paired.detectable[5]
+    words = note(paired, "80 % probability is")
+    assert "the paired differences of competing rows to the reference" in words
+    assert "with n = 5 pairs (paired t test" in words
+    needed = [row(one, "smi").against.seeds_needed.estimate for one in (paired, unpaired)]  # type: ignore[union-attr]
+    assert needed == [8, None]  # for effects of 1.23 standard deviations (as G*Power) and of 0.03
+    assert "Estimated seeds shared with the reference" in note(
+        compared_with_tie(write_run, tmp_path), "Estimated seeds"
+    )
+
+
+def compared_with_tie(write_run: Writer, tmp_path: Path) -> Comparison:
+    fill(write_run, {"smi": SMI, "barlow": [*SMI[1:], SMI[0]]}, output="tie")
+    return compared(tmp_path / "tie", paired=True)
+
+
 def test_pairing_without_a_common_seed_tests_nothing(write_run: Writer, tmp_path: Path) -> None:
     fill(write_run, {"barlow": BARLOW})
     for seed in (7, 8):
