@@ -19,7 +19,10 @@ SOURCES = Path(__file__).with_name("published.yaml")
 
 @dataclass(frozen=True)
 class Anchor:
-    """One published list: top-1 accuracies in percent by method, with the digits that `source` reports."""
+    """One published list: top-1 accuracies in percent by method, with the digits that `source` reports.
+
+    `datasets` are keys, as in `RunSpec.dataset.key`.
+    """
 
     datasets: Sequence[str]
     source: str
@@ -37,8 +40,8 @@ def anchors() -> tuple[Anchor, ...]:
 
 def published_table(comparison: Comparison) -> Table | None:
     """Methods x sources for the comparison's dataset; None for a dataset of which nothing is known."""
-    name = comparison.title.partition(" ")[0].partition(":")[0].replace("-", "").replace("_", "").lower()
-    known = [anchor for anchor in anchors() if name in anchor.datasets]
+    key = comparison.runs["dataset"].iloc[0]  # a title would not do: `imagenet:100` is another dataset than `imagenet`
+    known = [anchor for anchor in anchors() if key in anchor.datasets]
     if not known:
         return None
     methods = sorted({method for anchor in known for method in anchor.values}, key=str.lower)
