@@ -16,7 +16,7 @@ from bench.reports.overview import Overview, overview, overview_table
 from bench.reports.pairs import pairs_table
 from bench.reports.published import published_table
 from bench.reports.results import results_table
-from bench.reports.sentences import answer
+from bench.reports.sentences import answer, unseen
 from bench.reports.study import Options, Record, Section, runs_of, section
 from bench.reports.study import comparisons as comparisons_of
 from bench.reports.tables import Table
@@ -113,7 +113,10 @@ def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Ana
         comparisons=comparisons,
         overview=found,
         tables={name: table for name, table in tables.items() if table},
-        answers=[*own.answers, *(sentence for comparison in comparisons for sentence in answer(comparison))],
+        answers=[
+            *own.answers,
+            *(one for comparison in comparisons for one in (*answer(comparison), *unseen(comparison))),
+        ],
         runs=runs,
         study=declared.study,
     )

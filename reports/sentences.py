@@ -1,4 +1,4 @@
-"""A comparison in sentences: the words are chosen by the numbers."""
+"""A comparison in sentences: the words are chosen by the numbers, and what they cannot say is said too."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ def answer(comparison: Comparison) -> list[str]:
         else:
             sentences.append(_sentence(row, reference, comparison))
     return sentences or [f"On {comparison.title} only {reference.label} was run: there is nothing to compare it with."]
+
+
+def unseen(comparison: Comparison) -> list[str]:
+    """A sentence on the differences that these runs would likely have missed; none where nothing was tested."""
+    tested = any(row.difference and row.difference.interval for row in comparison.competing)
+    if not tested or not comparison.detectable:
+        return []
+    decimals, unit = decimals_of(comparison), " pairs" if comparison.paired else ""
+    sizes = [f"{text.percent(size, decimals)} points at n = {n}{unit}" for n, size in comparison.detectable.items()]
+    return [
+        f"On {comparison.title} a true difference in {text.metric(comparison.metric)} under {' or under '.join(sizes)} "
+        "is found with less than 80 % probability (estimated from the spread seen, before Holm's correction): where "
+        "none was found, there may be one."
+    ]
 
 
 def losses(row: Row) -> list[str]:

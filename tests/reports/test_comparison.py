@@ -8,11 +8,12 @@ from scipy import stats
 
 from bench.errors import UserError
 from bench.reports.comparison import Comparison, compare
+from bench.reports.declared import Declared, analyse
 from bench.reports.flags import red_flags
 from bench.reports.load import load
 from bench.reports.results import results_table
 from bench.reports.rows import Row
-from bench.reports.sentences import answer, losses
+from bench.reports.sentences import answer, losses, unseen
 
 Writer = Callable[..., Path]
 
@@ -27,10 +28,10 @@ def rows_by_label(comparison: Comparison) -> dict[str, Row]:
     return {row.label: row for row in comparison.rows}
 
 
-def fill(write_run: Writer, scores: dict[str, list[float]]) -> None:
+def fill(write_run: Writer, scores: dict[str, list[float]], output: str = "runs") -> None:
     for method, values in scores.items():
         for seed, value in enumerate(values):
-            write_run(method, seed, value, knn=value / 2 + 0.0001 * seed)
+            write_run(method, seed, value, knn=value / 2 + 0.0001 * seed, output=output)
 
 
 def test_rows_by_mean_with_reference_rows_last(experiment: Path) -> None:
@@ -200,6 +201,20 @@ def test_identical_seeds_are_flagged(write_run: Writer, tmp_path: Path) -> None:
     assert red_flags(compared(tmp_path / "runs")) == [
         "SMI (reconstructed): 1 run identical to another seed's in every score: did the seed take effect?"
     ]
+
+
+def test_the_answer_says_what_so_many_seeds_cannot_see(experiment: Path, write_run: Writer, tmp_path: Path) -> None:
+    (comparison,), _ = compare(runs := load([experiment]))
+    assert [f"{100 * size:.1f}" for size in comparison.detectable.values()] == ["1.6", "4.6"]
+    answers = analyse(runs, runs.iloc[:0], Declared()).answers
+    assert answers[:-1] == answer(comparison)
+    assert answers[-1] == (
+        "On imagewoof:160 a true difference in linear accuracy under 1.6 points at n = 5 or under 4.6 points at n = 2 "
+        "is found with less than 80 % probability (estimated from the spread seen, before Holm's correction): where "
+        "none was found, there may be one."
+    )
+    fill(write_run, {"smi": [0.44], "barlow": [0.40]}, output="single")
+    assert unseen(compared(tmp_path / "single")) == []  # nothing was tested, and the answer says so
 
 
 def test_the_detectable_difference_is_printed_for_the_smallest_and_largest_n(experiment: Path) -> None:
