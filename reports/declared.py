@@ -44,6 +44,11 @@ class Declared:
     all_pairs: bool = False
     study: Record | None = None
 
+    @property
+    def scores(self) -> set[str]:
+        """Names among which are all the scores that are asked for, the deciding one included."""
+        return {self.metric, *(self.columns or ())}
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
 

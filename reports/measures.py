@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.errors import UserError, suggest
 from bench.reports.rows import Row
+from bench.reports.text import probe_and_place
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def measures(columns: Sequence[str] | None, runs: pd.DataFrame) -> dict[str, Mea
     scores = dict.fromkeys(_scores(runs.columns))
     if columns is None:
         columns = [*(name for name in scores if not name.endswith("_validation")), *DEFAULT]
-    known = {name: Measure(name.replace("_", " "), "%", f"scores.{name}", accuracy=True) for name in scores} | MEASURES
+    known = {name: Measure("".join(probe_and_place(name)), "%", f"scores.{name}", accuracy=True) for name in scores}
+    known |= MEASURES
     for name in columns:
         if name not in known:
             raise UserError(f"There is no column '{name}'.{suggest(name, known)}")

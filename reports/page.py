@@ -13,6 +13,7 @@ from bench.files import write_atomically
 from bench.reports import figure_study, figures, html, markdown, text
 from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, OVERVIEW, Analysis, Declared, analyse, table_files
+from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.records import to_csv
 from bench.reports.study import STUDY, Options, runs_of
@@ -52,7 +53,7 @@ def write_report(
     dataset, reference, metric or column.
     """
     declared = declared or Declared()
-    runs = selected(_loaded(outputs), selection)
+    runs = with_elsewhere(selected(_loaded(outputs), selection), outputs, declared.scores)
     if declared.study:
         runs = runs_of(runs, declared.study)
         if runs.empty:

@@ -133,6 +133,11 @@ def _caption(comparison: Comparison, shown: Sequence[Measure]) -> str:
         "best_epoch_knn": "best epoch kNN: highest validation accuracy of any epoch, a teaching aid and no result",
     }
     parts = [words for key, words in explained.items() if MEASURES[key] in shown]
+    places = [text.probe_and_place(measure.column.removeprefix("scores."))[1] for measure in shown if measure.accuracy]
+    if any(" labels" in place for place in places):
+        parts.append("at p % labels: probes fitted to and chosen on that share of the labels")
+    if any(" on " in place for place in places):
+        parts.append("on another dataset: frozen features, probes fitted to and tested on its own images")
     closing = "; ".join(parts)
     return (
         f"Accuracy on the test images of {comparison.title}. Mean ± sample standard deviation over n seeds and, "

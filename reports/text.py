@@ -75,9 +75,24 @@ def runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
 
 
+_TARGETS = {"fine": "fine-grained targets", "coarse": "coarse targets", "all": "all targets"}
+
+
 def metric(name: str) -> str:
-    """A score in words: `linear accuracy`, `kNN accuracy`."""
-    return f"{'kNN' if name == 'knn' else name.replace('_', ' ')} accuracy"
+    """A score in words: `linear accuracy`, `kNN accuracy at 1 % labels`, `linear accuracy on digits`."""
+    probe, where = probe_and_place(name)
+    return f"{probe} accuracy{where}"
+
+
+def probe_and_place(name: str) -> tuple[str, str]:
+    """Of a score: `linear`; what classifies, and how few labels it has (`linear_1`) or where (`digits.linear`)."""
+    found = re.fullmatch(r"(?:(?P<target>.+)\.)?(?P<probe>linear|knn)(?:_(?P<share>[0-9.]+))?", name)
+    if found is None:
+        return name.replace("_", " "), ""
+    target, share = found["target"], found["share"]
+    where = f" at {share} % labels" if share else ""
+    where += f" on {_TARGETS.get(target, target)}" if target else ""
+    return "kNN" if found["probe"] == "knn" else "linear", where
 
 
 def interval(ends: Sequence[float], decimals: int = 1) -> str:

@@ -17,6 +17,7 @@ from bench.errors import UserError
 from bench.reports import html, markdown
 from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_json, table_files
+from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.records import from_csv
 from bench.reports.tables import Table
@@ -68,6 +69,7 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
         runs = runs[runs["id"].isin(set(stored["id"]))].reset_index(drop=True)  # a report may be of some of the runs
         if runs.empty:
             raise UserError(f"None of the runs of {report / 'results.csv'} is in the folders given.")
+        runs = with_elsewhere(runs, outputs, declared.scores)
         measured, problems = curves(runs)
     analysis = analyse(runs, measured, declared)
     whole = bool(outputs)

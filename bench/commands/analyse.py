@@ -1,26 +1,42 @@
-"""`analyse`: geometry, dynamics and localisation, from finished runs."""
+"""`analyse`: what finished encoders are like, and what they are worth with few labels or on other pictures."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 from typing import Any
 
 from bench.commands._options import add_data_options, comma_separated
 from bench.errors import UserError, suggest
 
-HELP = "Look into finished encoders: their geometry, where their evidence lies, how objectives pull."
+HELP = "Look into finished encoders: geometry, localisation, few labels, transfer; and how objectives pull."
 EXAMPLES = """geometry      effective rank, alignment, uniformity, redundancy, class separation, spectra, CKA;
 localisation  class-activation and similarity maps against known boxes: of --annotations, or of composed pictures;
+semi          probes fitted to 1 % and 10 % of the labels;
+transfer      probes on other datasets;
 dynamics      gradient of objectives by pairwise correlation, toy problems, loss terms of runs if any are given.
+What semi and transfer measure can be columns of a report: `report --columns linear,linear_1,digits.knn`.
 
 examples:
   python -m bench analyse geometry runs
+  python -m bench analyse semi runs --fractions 0.01,0.1
+  python -m bench analyse transfer runs --coarse cifar10,digits --fine folder:~/birds
   python -m bench analyse localisation runs --methods smi,barlow,random --background cifar10
   python -m bench analyse localisation runs --annotations data/annotations/trimaps
   python -m bench analyse dynamics
 """
-NAMES = ("geometry", "localisation", "dynamics")
+NAMES = ("geometry", "localisation", "semi", "transfer", "dynamics")
+OPTIONS = {
+    "images": ("geometry", "localisation"),
+    "seed": ("geometry", "localisation", "dynamics"),
+    "annotations": ("localisation",),
+    "background": ("localisation",),
+    "fractions": ("semi",),
+    "fine": ("transfer",),
+    "coarse": ("transfer",),
+}
+"""Which analyses take an option; where it is not given, the analysis' own default holds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=int, metavar="N", help="test images examined; default 2048 (localisation: 1024)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="K", help="what draws images and views; default 0")
+    parser.add_argument("--seed", type=int, metavar="K", help="what draws images and views; default 0")
+    parser.add_argument("--fractions", metavar="F,F", help="semi: shares of the labels; default 0.01,0.1")
+    parser.add_argument("--fine", metavar="A,B", help="transfer: fine-grained datasets to transfer to")
+    parser.add_argument("--coarse", metavar="A,B", help="transfer: other datasets to transfer to")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument(
         "--destination", type=Path, metavar="DIR", help="default: analysis/NAME in the first output folder"
@@ -55,14 +74,15 @@ def main(arguments: argparse.Namespace) -> int:
     name = arguments.name
     if name not in NAMES:
         raise UserError(f"There is no analysis '{name}'.{suggest(name, NAMES)}")
-    for option in ("annotations", "background"):
-        if getattr(arguments, option) is not None and name != "localisation":
-            raise UserError(f"--{option} belongs to `analyse localisation`.")
-    if arguments.images is not None and (name == "dynamics" or arguments.images < 4):
-        raise UserError("--images must be at least 4, and dynamics examines none.")
+    settings = {option: getattr(arguments, option) for option in OPTIONS if getattr(arguments, option) is not None}
+    for option in settings:
+        if name not in OPTIONS[option]:
+            raise UserError(f"--{option} belongs to `analyse {' | '.join(OPTIONS[option])}`.")
+    if settings.get("images", 4) < 4:
+        raise UserError("--images must be at least 4.")
     outputs = arguments.outputs or ([] if name == "dynamics" else [Path("runs")])
     destination = arguments.destination or (outputs[0] if outputs else Path("runs")) / "analysis" / name
-    section = _run(name, _run_folders(outputs, arguments), destination, arguments)
+    section = _run(name, _run_folders(outputs, arguments), destination, arguments, settings)
     print(f"{section.read_text(encoding='utf-8')}\nAnalysis: {section}")
     return 0
 
@@ -81,26 +101,19 @@ def _run_folders(outputs: list[Path], arguments: argparse.Namespace) -> list[Pat
     return [Path(folder) for folder in selected(runs, Selection(**lists))["folder"]]
 
 
-def _run(name: str, run_folders: list[Path], destination: Path, arguments: argparse.Namespace) -> Path:
+def _run(
+    name: str, run_folders: list[Path], destination: Path, arguments: argparse.Namespace, settings: dict[str, Any]
+) -> Path:
     from bench.hardware import cores, prepare_process, resolve_device
 
     device = resolve_device(arguments.device)
     prepare_process(device, cores())
-    settings: dict[str, Any] = {"reference": arguments.reference, "seed": arguments.seed}
-    if arguments.images is not None:
-        settings["images"] = arguments.images
-    if name == "dynamics":
-        from bench.analysis import dynamics
-
-        return dynamics.analyse(run_folders, destination, **settings)
+    analysis = importlib.import_module(f"bench.analysis.{name}")
+    if name == "dynamics":  # of objectives, not of encoders on pictures
+        section: Path = analysis.analyse(run_folders, destination, reference=arguments.reference, **settings)
+        return section
     from bench.analysis.runs import Where
 
     where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
-    if name == "geometry":
-        from bench.analysis import geometry
-
-        return geometry.analyse(run_folders, destination, where, **settings)
-    from bench.analysis import localisation
-
-    settings |= {"annotations": arguments.annotations, "background": arguments.background}
-    return localisation.analyse(run_folders, destination, where, **settings)
+    section = analysis.analyse(run_folders, destination, where, reference=arguments.reference, **settings)
+    return section

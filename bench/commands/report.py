@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--margin", type=float, metavar="POINTS", help="test equivalence within so many percentage points"
     )
     parser.add_argument("--all-pairs", action="store_true", help="add a table of all pairs of methods (Tukey)")
-    parser.add_argument("--columns", metavar="A,B", help="columns of the tables, such as linear,knn,device_hours")
+    parser.add_argument(
+        "--columns", metavar="A,B", help="columns of the tables, such as linear,knn,device_hours,linear_1"
+    )
     parser.add_argument(
         "--knn-target", type=float, metavar="PERCENT", help="validation kNN that the column minutes_to_knn waits for"
     )

@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 
 from bench.errors import UserError
+from bench.reports.analysis import write_csv
 from bench.reports.comparison import Comparison, compare
 from bench.reports.declared import Declared, analyse, from_json
+from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.permutation import permutation_p, sign_flip_p
 from bench.reports.results import results_table
@@ -235,13 +237,31 @@ def test_columns_by_choice(experiment: Path) -> None:
         results_table(comparison, ["memry"])
 
 
-def test_further_scores_become_columns_of_their_own(write_run: Writer, tmp_path: Path) -> None:
+def test_scores_of_analyses_become_columns_where_they_are_asked_for(experiment: Path) -> None:
+    runs = load([experiment])
+    for name, column in {"semi": "linear_1", "transfer": "all.linear"}.items():
+        rows = [{"id": one, column: 0.25, f"{column}_unasked": 0.5} for one in runs["id"]]
+        write_csv(rows, experiment / "analysis" / name / "measures.csv")
+    declared = Declared(columns=["linear", "linear_1", "all.linear"])
+    merged = with_elsewhere(runs, [experiment], declared.scores)
+    assert [column for column in merged if column not in runs] == ["scores.linear_1", "scores.all.linear"]
+    assert (merged["scores.linear_1"].notna() == (runs["status"] == "completed")).all()
+    table = analyse(merged, runs.iloc[:0], declared).tables["imagewoof-160"]
+    headings = [column.heading for column in table.columns]
+    assert headings[2:5] == ["linear", "linear at 1 % labels", "linear on all targets"]
+    assert "at p % labels: probes fitted to" in table.caption.lower()
+    assert table.records[0]["linear_1_mean"] == table.records[0]["all.linear_mean"] == 0.25
+    with pytest.raises(UserError, match="There is no column 'linear_10'"):
+        analyse(with_elsewhere(runs, [experiment], ["linear_10"]), runs.iloc[:0], Declared(columns=["linear_10"]))
+
+
+def test_every_score_of_a_run_but_validation_is_a_column_by_itself(write_run: Writer, tmp_path: Path) -> None:
     for seed in range(2):
         result = write_run("smi", seed, 0.4) / "result.json"
-        more = '"linear": 0.4, "labels_1": 0.3, "knn_validation": 0.2'
+        more = '"linear": 0.4, "robust": 0.3, "knn_validation": 0.2'
         result.write_text(result.read_text().replace('"linear": 0.4', more))
     headings = [column.heading for column in results_table(compared(tmp_path / "runs")).columns]
-    assert headings[2:5] == ["linear", "kNN", "labels 1"]
+    assert headings[2:5] == ["linear", "kNN", "robust"]
 
 
 def test_columns_from_curves(write_run: Writer, tmp_path: Path) -> None:

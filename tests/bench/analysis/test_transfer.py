@@ -1,18 +1,22 @@
 """Transfer and few labels: finished runs under the same evaluation on other pictures and fewer labels."""
 
 import dataclasses
+import shutil
 
 import pandas as pd
 import pytest
 
 from bench.analysis import semi, transfer
 from bench.analysis.runs import by_data, finished
+from bench.cli import main
 from bench.data import load, stratified_rows
 from bench.datasets._store import prepare
 from bench.errors import UserError
 from bench.evaluate.linear import Labelled
 from bench.evaluate.protocol import Parts, evaluate, labelled_features
 from bench.plan import open_dataset
+from bench.reports.declared import Declared
+from bench.reports.page import Selection, write_report
 from bench.seeds import derive
 
 
@@ -79,3 +83,44 @@ def test_few_labels_are_the_probes_on_a_share_of_every_class(runs, where, tmp_pa
 def test_a_share_of_labels_out_of_range_is_refused(text, runs, where, tmp_path):
     with pytest.raises(UserError, match="shares of the labels above 0"):
         semi.analyse(runs, tmp_path, where, fractions=text)
+
+
+def test_both_are_columns_of_a_report_by_choice_and_verified(runs, where, tmp_path, capsys):
+    output, report = tmp_path / "runs", tmp_path / "report"
+    shutil.copytree(runs[0].parents[3], output)
+    options = ["--device", "cpu", "--data-root", str(where.data_root)]
+    assert main(["analyse", "semi", str(output), "--fractions", "0.25,1", *options]) == 0
+    assert main(["analyse", "transfer", str(output), "--coarse", "digits", *options]) == 0
+    words = ["--columns", "linear,linear_25,digits.knn", "--format", "md,csv,html", "--destination", str(report)]
+    assert main(["report", str(output), *words]) == 0
+    (table,) = (report / "tables").glob("*squares*.csv")
+    rows = pd.read_csv(table).set_index("method")
+    for name, analysis in {"linear_25": "semi", "digits.knn": "transfer"}.items():
+        values = pd.read_csv(output / "analysis" / analysis / "measures.csv").set_index("id")[name]
+        means = values.groupby(lambda identifier: identifier.split("/")[1]).mean()
+        assert rows[f"{name}_mean"].to_dict() == pytest.approx(means.to_dict())
+    page = (report / "report.md").read_text(encoding="utf-8")
+    assert "linear at 25 % labels %" in page
+    assert "kNN on digits %" in page
+    assert "linear at 100 %" not in page
+    for outputs in ([str(output)], []):
+        assert main(["verify", str(report), *outputs]) == 0
+    path = output / "analysis" / "semi" / "measures.csv"
+    measured = pd.read_csv(path)
+    measured["linear_25"] = 0.987
+    measured.to_csv(path, index=False)
+    capsys.readouterr()
+    assert main(["verify", str(report), str(output)]) == 1
+    assert "scores.linear_25" in capsys.readouterr().out
+
+
+def test_a_score_with_few_labels_can_decide(runs, where, tmp_path):
+    output = tmp_path / "runs"
+    shutil.copytree(runs[0].parents[3], output)
+    semi.analyse([output / run.relative_to(runs[0].parents[3]) for run in runs], output / "analysis/semi", where)
+    report = write_report([output], tmp_path / "report", Declared(metric="knn_10"), Selection(formats=["md"]))
+    assert "kNN accuracy at 10 % labels" in report.markdown
+    path = output / "analysis" / "semi" / "measures.csv"
+    path.write_text("id,linear_1\n" + "".join(f"{run.relative_to(runs[0].parents[3])},many\n" for run in runs))
+    with pytest.raises(UserError, match="something else than fractions under 'linear_1'"):
+        write_report([output], tmp_path / "report", Declared(columns=["linear_1"]), Selection(formats=["md"]))

@@ -10,7 +10,9 @@ from bench.cli import main
     [
         (["geometri", "runs"], "There is no analysis 'geometri'. Did you mean 'geometry'?"),
         (["geometry", "runs", "--annotations", "here"], "--annotations belongs to `analyse localisation`"),
-        (["dynamics", "--images", "10"], "--images must be at least 4, and dynamics examines none"),
+        (["dynamics", "--images", "10"], "--images belongs to `analyse geometry | localisation`"),
+        (["semi", "runs", "--seed", "1"], "--seed belongs to `analyse geometry | localisation | dynamics`"),
+        (["semi", "runs", "--fine", "digits"], "--fine belongs to `analyse transfer`"),
         (["geometry", "runs", "--images", "3"], "--images must be at least 4"),
         (["geometry", "nowhere"], "There is no output folder"),
         (["geometry", "."], "There are no runs in ."),
