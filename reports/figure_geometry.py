@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -61,14 +61,35 @@ def write_section(run_folders: Sequence[Path], destination: Path, reference: str
 def _drawings(
     comparison: Comparison, spectrum: pd.DataFrame, pairs: pd.DataFrame, epochs: pd.DataFrame, images: int
 ) -> list[Drawing]:
-    where, name = comparison.title, comparison.name
-    figures = {
+    first = {
         "balance": (
             "Alignment and redundancy",
             "Each run (small), and the mean over seeds (large). Down and left: views of an image agree and features "
             f"say different things. The dotted line is what independent features give by chance, 1/{images}.",
             balance(comparison, images),
         ),
+    }
+    last = {
+        "training": (
+            "Geometry over training",
+            "On training images and their two views, at the epochs of the learning curve: mean, and the band from "
+            "lowest to highest seed.",
+            training(comparison, epochs),
+        ),
+    }
+    return [
+        *_rendered(comparison, first),
+        *draw_encoders(comparison, spectrum, pairs),
+        *_rendered(comparison, last),
+    ]
+
+
+def draw_encoders(comparison: Comparison, spectrum: pd.DataFrame, pairs: pd.DataFrame) -> list[Drawing]:
+    """Spectra and CKA of the comparison's encoders, those of the two that were measured; for a report, too.
+
+    `spectrum` and `pairs` are spectrum.csv and cka.csv of bench.analysis.geometry; runs of others are passed over.
+    """
+    figures = {
         "spectrum": (
             "Spectra",
             "Singular values of centred features as shares of their sum, in falling order: mean over seeds and the "
@@ -81,13 +102,26 @@ def _drawings(
             "rotation and scale. The diagonal says how alike two seeds of one method are.",
             similarity(comparison, pairs),
         ),
-        "training": (
-            "Geometry over training",
-            "On training images and their two views, at the epochs of the learning curve: mean, and the band from "
-            "lowest to highest seed.",
-            training(comparison, epochs),
-        ),
     }
+    return _rendered(comparison, figures)
+
+
+def measured(folders: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """spectrum.csv and cka.csv of <folder>/analysis/geometry, of all folders that have them together.
+
+    Of a run or a pair that stands in several the first counts; both are empty where there are none.
+    """
+    keys = {"spectrum": ["id", "index"], "cka": ["id_a", "id_b"]}
+    found = []
+    for name, columns in keys.items():
+        paths = (folder / "analysis" / "geometry" / f"{name}.csv" for folder in dict.fromkeys(folders))
+        frames = [frame for frame in (read_csv(path) for path in paths if path.is_file()) if len(frame)]
+        found.append(pd.concat(frames).drop_duplicates(columns) if frames else pd.DataFrame())
+    return found[0], found[1]
+
+
+def _rendered(comparison: Comparison, figures: Mapping[str, tuple[str, str, Figure | None]]) -> list[Drawing]:
+    where, name = comparison.title, comparison.name
     return [
         rendered(figure, f"geometry-{key}-{name}", f"{title} on {where}", f"{title} on {where}. {caption}")
         for key, (title, caption, figure) in figures.items()

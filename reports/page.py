@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.errors import UserError, suggest
 from bench.files import write_atomically
-from bench.reports import figure_study, figures, html, markdown, text
+from bench.reports import figure_geometry, figure_study, figures, html, markdown, text
 from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, OVERVIEW, Analysis, Declared, analyse, table_files
 from bench.reports.elsewhere import with_elsewhere
@@ -60,7 +60,8 @@ def write_report(
             raise UserError(f"There is no run of the study {declared.study.name} yet.")
     measured, problems = curves(runs)
     analysis = analyse(runs, measured, declared)
-    drawings = _drawings(analysis, measured, declared) if {"html", "figures"} & set(selection.formats) else {}
+    folders = [*outputs, destination]  # a study's analyses lie beside its report
+    drawings = _drawings(analysis, measured, declared, folders) if {"html", "figures"} & set(selection.formats) else {}
     whole = content(problems, analysis, drawings)
     files = _files(whole, analysis, drawings, destination, selection.formats)
     files[DECLARED] = declared.to_json()
@@ -119,12 +120,16 @@ def selected(runs: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     return runs[chosen].reset_index(drop=True)
 
 
-def _drawings(analysis: Analysis, measured: pd.DataFrame, declared: Declared) -> dict[str, list[Drawing]]:
+def _drawings(
+    analysis: Analysis, measured: pd.DataFrame, declared: Declared, folders: Sequence[Path]
+) -> dict[str, list[Drawing]]:
+    spectrum, pairs = figure_geometry.measured(folders)
     drawings: dict[str, list[Drawing]] = {}
     if analysis.study:
         drawings[STUDY] = figure_study.draw(analysis, Options(declared.metric, declared.paired))
     if not (analysis.study and analysis.study.has_variants):  # else the study's own figures show them side by side
-        drawings |= {comparison.name: figures.draw(comparison, measured) for comparison in analysis.comparisons}
+        for one in analysis.comparisons:
+            drawings[one.name] = [*figures.draw(one, measured), *figure_geometry.draw_encoders(one, spectrum, pairs)]
     if analysis.overview:
         drawings[OVERVIEW] = figures.draw_overview(analysis.overview)
     return drawings

@@ -2,13 +2,16 @@
 
 import csv
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UserError
+from bench.reports.analysis import write_csv
 from bench.reports.declared import Declared
 from bench.reports.page import Report, Selection, write_report
+from bench.reports.verify import verify
 
 Writer = Callable[..., Path]
 
@@ -141,3 +144,25 @@ def test_a_single_unfinished_run_gives_a_page(write_run: Writer, tmp_path: Path)
     write_run("smi", 0, status=None)
     report = write_report([tmp_path / "runs"], tmp_path / "report")
     assert "no run of the reference SMI (reconstructed) has a score" in report.markdown
+
+
+def test_spectra_and_cka_are_shown_where_the_geometry_was_analysed(write_run: Writer, tmp_path: Path) -> None:
+    for method in ("smi", "barlow"):
+        for seed in range(2):
+            write_run(method, seed, 0.4 + seed / 100)
+    write_run("smi", 0, 0.4, dataset="other", shared={"dataset": {"name": "other", "fingerprint": "e" * 64}})
+    ids = [path.parent.relative_to(tmp_path / "runs").as_posix() for path in tmp_path.glob("runs/imagewoof*/*/*/*/re*")]
+    folder = tmp_path / "runs" / "analysis" / "geometry"
+    spectrum = [{"id": one, "index": index, "share": 0.5**index} for one in ids for index in (1, 2, 3)]
+    write_csv(spectrum, folder / "spectrum.csv")
+    write_csv([{"id_a": a, "id_b": b, "cka": 0.5} for a, b in combinations(ids, 2)], folder / "cka.csv")
+    report = write_report([tmp_path / "runs"], tmp_path / "report")
+    figures = {name for name in names(report, tmp_path / "report") if "geometry" in name}
+    assert figures == {
+        f"figures/geometry-{name}-imagewoof-160.{kind}" for name in ("spectrum", "cka") for kind in ("pdf", "png")
+    }
+    page, markdown = ((tmp_path / "report" / name).read_text(encoding="utf-8") for name in ("report.html", "report.md"))
+    for title in ("Spectra on imagewoof:160", "CKA between methods on imagewoof:160"):
+        assert f'alt="{title}' in page
+        assert f"![{title}" in markdown
+    assert verify(tmp_path / "report", [tmp_path / "runs"]).drifts == []
