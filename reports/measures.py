@@ -1,4 +1,4 @@
-"""What a table can show of a row, by the name it is asked for: accuracies, cost, geometry."""
+"""What a table can show of a row, by the name it is asked for: accuracies, cost, geometry, effect sizes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError, suggest
+from bench.reports.against import Against
 from bench.reports.rows import Row
 from bench.reports.text import probe_and_place
 
@@ -18,7 +19,7 @@ class Measure:
     """A column of numbers: `column` of the run table, put together over a row's completed runs by `over_runs`.
 
     `scale` takes the stored unit to the printed one; an accuracy is shown with its spread, anything else as one
-    number with `decimals`.
+    number with `decimals`. With `against` the number is one of the row's comparison with the reference instead.
     """
 
     heading: str
@@ -28,9 +29,12 @@ class Measure:
     decimals: int = 1
     scale: float = 1.0
     accuracy: bool = False
+    against: Callable[[Against], float | None] | None = None
 
     def value(self, row: Row) -> float | None:
         """In the printed unit; None where no completed run has it."""
+        if self.against:
+            return self.against(row.against) if row.against else None
         values = row.values(self.column)
         return self.scale * float(self.over_runs(values)) if values else None
 
@@ -47,6 +51,12 @@ MEASURES = {
     "device_hours": Measure("device", "hours", "cost.device_hours", decimals=2),
     "minutes_to_knn": Measure("minutes", "to kNN", "cost.minutes_to_knn"),
     "parameters": Measure("parameters", "millions", "cost.parameters_trained", decimals=2, scale=1e-6),
+    "hedges_g": Measure("Hedges'", "g", "", decimals=2, against=lambda found: found.hedges_g),
+    "improvement": Measure("P(better)", "", "", decimals=2, against=lambda found: found.improvement),
+    "permutation_p_holm": Measure("exact", "p", "", decimals=5, against=lambda found: found.permutation_p),
+    "smallest_permutation_p_holm": Measure(
+        "smallest", "exact p", "", decimals=5, against=lambda found: found.smallest_permutation_p
+    ),
     "best_epoch_knn": Measure("best epoch kNN", "%, teaching aid", "curve.best_epoch_knn", np.mean, scale=100),
 }
 DEFAULT = ("effective_rank", "images_per_second", "memory")

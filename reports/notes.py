@@ -97,31 +97,33 @@ def _permutation(rows: Sequence[Row], paired: bool) -> list[str]:
     if not tested:
         return []
     name = "exact sign-flip test" if paired else "exact permutation test"
-    blind, dissent = [], []
+    parts, blind, dissent = [], [], []
     for row in tested:
         assert row.against is not None
         assert row.against.smallest_permutation_p is not None
         assert row.against.permutation_p is not None
         assert row.p is not None
-        if row.against.smallest_permutation_p >= ALPHA:
+        p, floor = row.against.permutation_p, row.against.smallest_permutation_p
+        parts.append(f"{row.label} {text.p_value(p)} ({floor:.2g})")
+        if floor >= ALPHA:
             blind.append(row)
-        elif (row.against.permutation_p < ALPHA) != (row.p < ALPHA):
-            dissent.append(f"{row.label} ({text.p_value(row.against.permutation_p)})")
-    lines = []
+        elif (p < ALPHA) != (row.p < ALPHA):
+            dissent.append(row.label)
+    lines = [
+        f"Check by the {name}, Holm-corrected (in brackets the smallest p that so many runs can give): {_some(parts)}."
+    ]
     if blind:
         counts = sorted({row.against.pairs or len(row.scores) for row in blind if row.against})
-        floor = min(row.against.smallest_permutation_p or 1.0 for row in blind if row.against)
-        n = text.listed([str(count) for count in counts])
         which = "" if len(blind) == len(tested) else f" for {_some([row.label for row in blind])}"
         lines.append(
-            f"Check by the {name}, Holm-corrected: it cannot reach significance with n = {n}{which} "
-            f"(its smallest possible p is {floor:.2g}); what is called a difference here rests on the t distribution."
+            f"It cannot reach significance with n = {text.listed([str(count) for count in counts])}{which}; what is "
+            "called a difference here rests on the t distribution."
         )
     if dissent:
-        lines.append(f"Check by the {name}, Holm-corrected: it disagrees for {_some(dissent)}.")
+        lines.append(f"It disagrees for {_some(dissent)}.")
     elif len(blind) < len(tested):
-        lines.append(f"Check by the {name}, Holm-corrected: it agrees for every row that it can decide.")
-    return lines
+        lines.append("It agrees for every row that it can decide.")
+    return [" ".join(lines)]
 
 
 def _pairing(rows: Sequence[Row], paired: bool) -> list[str]:

@@ -126,10 +126,15 @@ def _caption(comparison: Comparison, shown: Sequence[Measure]) -> str:
     what = text.metric(comparison.metric)
     test = "the paired t test's" if comparison.paired else "Welch's"
     name = "the paired t test" if comparison.paired else "Welch's test"
+    exact = "sign-flip" if comparison.paired else "permutation"
     explained = {
         "images_per_second": "images/s: median",
         "memory": "memory: peak",
         "minutes_to_knn": "minutes to kNN: of pretraining, to the declared validation kNN; median, where never counts",
+        "hedges_g": "Hedges' g: difference in units of the pooled standard deviation over runs, corrected for few runs",
+        "improvement": "P(better): probability that a run scores higher than one of the reference",
+        "permutation_p_holm": f"exact p: of the {exact} test, Holm-corrected",
+        "smallest_permutation_p_holm": "smallest exact p: the least that so many runs can give, Holm-corrected",
         "best_epoch_knn": "best epoch kNN: highest validation accuracy of any epoch, a teaching aid and no result",
     }
     parts = [words for key, words in explained.items() if MEASURES[key] in shown]

@@ -50,8 +50,8 @@ def test_the_permutation_check_says_what_three_runs_cannot_show(write_run: Write
     assert against.p is not None
     assert against.p < 0.05
     assert against.permutation_p == against.smallest_permutation_p == pytest.approx(2 * 0.1)
-    assert "cannot reach significance with n = 3" in note(comparison, "permutation")
-    assert "smallest possible p is 0.2" in note(comparison, "permutation")
+    assert "SMI (reconstructed) p = 0.200 (0.2)" in note(comparison, "permutation")
+    assert "It cannot reach significance with n = 3; " in note(comparison, "permutation")
     assert "n.s." not in results_table(comparison).markdown()
 
 
@@ -62,7 +62,7 @@ def test_the_permutation_check_agrees_or_disagrees_with_five(write_run: Writer, 
     assert against is not None
     assert against.permutation_p == pytest.approx(permutation_p(SMI, [0.3, 0.31, 0.29, 0.305, 0.30]))
     assert against.improvement == 1.0
-    assert "agrees for every row" in note(comparison, "permutation")
+    assert "SMI (reconstructed) p = 0.008 (0.0079). It agrees for every row" in note(comparison, "permutation")
 
 
 def test_pairing_by_seed_when_declared(write_run: Writer, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_pairing_by_seed_when_declared(write_run: Writer, tmp_path: Path) -> Non
     assert "n = 5 pairs" in sentence
     assert f"SMI (reconstructed) {against.correlation:.2f} (n = 5)" in note(comparison, "Observed correlation")
     assert "paired t test" in results_table(comparison).caption
-    assert "it cannot reach significance with n = 5" in note(comparison, "sign-flip")  # 0.0625
+    assert "(0.062). It cannot reach significance with n = 5" in note(comparison, "sign-flip")  # 0.0625
     assert note(compared(tmp_path / "runs"), "paired") == ""
 
 
@@ -235,6 +235,24 @@ def test_columns_by_choice(experiment: Path) -> None:
     assert headings == ["method", "n", "linear", "kNN", "difference", "images", "effective", "runs"]
     with pytest.raises(UserError, match=r"There is no column 'memry'\. Did you mean 'memory'"):
         results_table(comparison, ["memry"])
+
+
+def test_effect_sizes_and_the_exact_test_are_columns_by_choice(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"smi": SMI, "barlow": BARLOW, "random": [0.2, 0.21]})
+    chosen = ["linear", "hedges_g", "improvement", "permutation_p_holm", "smallest_permutation_p_holm"]
+    comparison = compared(tmp_path / "runs")
+    table = results_table(comparison, chosen)
+    against = row(comparison, "smi").against
+    assert against is not None
+    shown = {column.heading: cell.lines for column, cell in zip(table.columns, table.body[0], strict=True)}
+    assert shown["Hedges'"] == (f"{against.hedges_g:.2f}",)
+    assert shown["P(better)"] == ("0.70",)  # 17 of 25 pairs, and one tie
+    assert shown["exact"] == (f"{permutation_p(SMI, BARLOW):.5f}",)
+    assert shown["smallest"] == ("0.00794",)  # 2 / 252
+    assert [cell.lines for cell in table.body[1][-4:]] == [("–",)] * 4  # the reference itself
+    assert table.aside[0][-1].lines == ("–",)  # in no family of tests
+    assert all(words in table.caption for words in ("Hedges' g:", "P(better):", "exact p: of the permutation test"))
+    assert table.records[0].keys() == results_table(comparison, ["linear"]).records[0].keys()  # the CSV has them anyway
 
 
 def test_scores_of_analyses_become_columns_where_they_are_asked_for(experiment: Path) -> None:
