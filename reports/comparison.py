@@ -26,7 +26,7 @@ class Comparison:
     `metric` names the score that decides; `paired` and `margin` (a fraction) are what was declared. `detectable` is
     the smallest difference (a fraction) that n runs on each side show at 80 % power given the competing rows' pooled
     standard deviation, or n pairs given that of their differences to the reference, by n for the largest and the
-    smallest n > 1; empty without a spread.
+    smallest n > 1; empty without a spread. A study declares `declared_seeds`; `absent` are its arms without any run.
     """
 
     name: str
@@ -38,6 +38,8 @@ class Comparison:
     metric: str
     paired: bool
     margin: float | None
+    declared_seeds: Sequence[int] | None = None
+    absent: Sequence[str] = ()
 
     @property
     def competing(self) -> list[Row]:

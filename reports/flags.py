@@ -30,7 +30,8 @@ def red_flags(comparison: Comparison) -> list[str]:
         *_mixed_environment(comparison.rows),
         *(flag for row in comparison.rows for flag in _identical_seeds(row)),
         *_not_above_random(comparison),
-        *_missing(comparison.runs),
+        *_never_begun(comparison),
+        *_lost(comparison.runs),
     ]
 
 
@@ -92,7 +93,22 @@ def _not_above_random(comparison: Comparison) -> list[str]:
     return [f"Not above the random encoder in {text.metric(comparison.metric)}: {text.listed(low)}."] if low else []
 
 
-def _missing(runs: pd.DataFrame) -> list[str]:
+def _never_begun(comparison: Comparison) -> list[str]:
+    """Runs without a folder, which nothing else counts: of the declared seeds, or else of all seeds in the table."""
+    declared = comparison.declared_seeds
+    wanted = set(comparison.runs["seed"] if declared is None else declared)
+    parts = []
+    for row in comparison.rows:
+        absent = sorted(wanted - set(row.runs["seed"]))
+        if absent:
+            parts.append(f"seed{'s' if len(absent) > 1 else ''} {', '.join(map(str, absent))} of {row.label}")
+    parts += [f"every run of {arm}" for arm in comparison.absent]
+    why = "other rows have them" if declared is None else "they were declared"
+    verb = "is" if len(parts) == 1 and not parts[0].startswith("seeds ") else "are"
+    return [f"Never begun: {'; '.join(parts)} {verb} missing ({why})."] if parts else []
+
+
+def _lost(runs: pd.DataFrame) -> list[str]:
     flags = []
     for status in ("unfinished", "unreadable"):
         count = int((runs["status"] == status).sum())

@@ -159,7 +159,9 @@ def comparisons(runs: pd.DataFrame, record: Record, options: Mapping[str, Any]) 
             if words:
                 slug = "-".join(cells[0].variant.values())
                 name, title = f"{name}-{slug}", f"{title}, {words}"
-            found.append(replace(comparison, name=name, title=title))
+            begun = set(comparison.runs["id"].str.rpartition("/")[0])
+            absent = [arm for key, arm in arms.items() if key not in begun]
+            found.append(replace(comparison, name=name, title=title, declared_seeds=record.seeds, absent=absent))
     return found
 
 

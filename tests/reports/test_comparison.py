@@ -1,6 +1,7 @@
 """Rows, reference, Holm family, bold, sentences and red flags, on made-up runs whose answer is known."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,7 @@ def test_flags_name_what_is_mixed_and_by_whom(write_run: Writer, tmp_path: Path)
 
 
 def test_flags_for_scores_that_look_wrong(write_run: Writer, tmp_path: Path) -> None:
-    fill(write_run, {"barlow": [0.4, 0.4, 0.4], "smi": [0.19, 0.2], "random": [0.21, 0.22]})
+    fill(write_run, {"barlow": [0.4, 0.4, 0.4], "smi": [0.19, 0.2, 0.195], "random": [0.21, 0.22, 0.215]})
     flags = red_flags(compared(tmp_path / "runs"))
     assert flags == [
         "Barlow Twins: the same linear accuracy for all 3 seeds: with no spread seen, "
@@ -201,6 +202,23 @@ def test_identical_seeds_are_flagged(write_run: Writer, tmp_path: Path) -> None:
     assert red_flags(compared(tmp_path / "runs")) == [
         "SMI (reconstructed): 1 run identical to another seed's in every score: did the seed take effect?"
     ]
+
+
+def test_seeds_that_never_began_are_counted_against_those_of_the_other_rows(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"barlow": [0.40, 0.41, 0.42, 0.43], "smi": [0.44, 0.45]})
+    for seed in (0, 1, 3):
+        write_run("vicreg", seed, 0.4 + seed / 100)
+    write_run("vicreg", 2, status=None)  # began: unfinished, not missing
+    comparison = compared(tmp_path / "runs")
+    assert red_flags(comparison) == [
+        "Never begun: seeds 2, 3 of SMI (reconstructed) are missing (other rows have them).",
+        "1 run unfinished: in no mean.",
+    ]
+    declared = replace(comparison, declared_seeds=range(5), absent=["byol"])
+    assert red_flags(declared)[0] == (
+        "Never begun: seeds 2, 3, 4 of SMI (reconstructed); seed 4 of Barlow Twins; seed 4 of vicreg; every run of "
+        "byol are missing (they were declared)."
+    )
 
 
 def test_the_answer_says_what_so_many_seeds_cannot_see(experiment: Path, write_run: Writer, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_seeds_needed_come_as_a_range(write_run: Writer, tmp_path: Path) -> None
 
 def test_tuned_rows_are_marked_named_and_flagged_when_mixed(write_run: Writer, tmp_path: Path) -> None:
     fill(write_run, {"smi": SMI, "vicreg": BARLOW}, shared={"recipe": "tuned (16 trials)"})
-    fill(write_run, {"barlow": BARLOW, "random": [0.2, 0.21]})
+    fill(write_run, {"barlow": BARLOW, "random": [0.2, 0.21, 0.2, 0.22, 0.19]})
     comparison = compared(tmp_path / "runs")
     table = results_table(comparison)
     assert len(comparison.competing) == 3
@@ -175,7 +175,7 @@ def test_tuned_rows_are_marked_named_and_flagged_when_mixed(write_run: Writer, t
 
 def test_one_recipe_for_all_is_named_without_a_flag(write_run: Writer, tmp_path: Path) -> None:
     fill(write_run, {"smi": SMI, "barlow": BARLOW}, shared={"recipe": "published: solo-learn"})
-    fill(write_run, {"random": [0.2, 0.21]})
+    fill(write_run, {"random": [0.2, 0.21, 0.2, 0.22, 0.19]})
     notes = results_table(compared(tmp_path / "runs")).notes
     assert "Recipes: published: solo-learn: SMI (reconstructed) and Barlow Twins." in notes
     assert not [line for line in notes if line.startswith("Flag")]

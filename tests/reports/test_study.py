@@ -1,6 +1,7 @@
 """Sections of studies against tests done by hand with SciPy, and a study's report from end to end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from scipy import stats
 
 from bench.reports import statistics, study_factors, study_grid, study_ranking, study_variance
 from bench.reports.declared import Declared, from_json
+from bench.reports.flags import red_flags
 from bench.reports.load import load
 from bench.reports.page import write_report
-from bench.reports.study import Cell, Group, Options, Record, contrast, groups_of
+from bench.reports.study import Cell, Group, Options, Record, comparisons, contrast, groups_of
 from bench.reports.verify import verify
 
 Writer = Callable[..., Path]
@@ -212,6 +214,7 @@ def test_the_report_of_a_study_is_of_its_runs_and_can_be_verified(study: Declare
     assert "## Small batches" in page
     assert "stray" not in page
     assert len(pd.read_csv(tmp_path / "report/results.csv")) == 20
+    assert "Never begun" not in page
     assert from_json((tmp_path / "report/declared.json").read_text()).to_json() == study.to_json()
     assert verify(tmp_path / "report", [tmp_path / "runs"]).drifts == []
     assert verify(tmp_path / "report", []).drifts == []
@@ -222,6 +225,17 @@ def test_a_changed_number_of_the_section_is_found(study: Declared, tmp_path: Pat
     path = tmp_path / "report/tables/study-changes-imagewoof-160.csv"
     path.write_text(path.read_text().replace("barlow", "barely", 1))
     assert any("study-changes" in drift for drift in verify(tmp_path / "report", [tmp_path / "runs"]).drifts)
+
+
+def test_declared_runs_that_never_began_are_flagged(study: Declared, tmp_path: Path) -> None:
+    assert study.study is not None
+    arms = [*study.study.cells, Cell("imagewoof-160/byol/00000000", "byol", "imagewoof:160", {"batch_size": "32"})]
+    more = replace(study.study, cells=arms, seeds=range(6))
+    small, large = comparisons(load([tmp_path / "runs"]), more, {})
+    assert red_flags(small) == [
+        "Never begun: seed 5 of smi; seed 5 of barlow; every run of byol are missing (they were declared)."
+    ]
+    assert red_flags(large) == ["Never begun: seed 5 of smi; seed 5 of barlow are missing (they were declared)."]
 
 
 def test_only_the_declared_seeds_count(study: Declared, tmp_path: Path) -> None:
