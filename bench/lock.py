@@ -2,8 +2,9 @@
 
 The lock is a small file that appears whole by `os.link`. Its owner counts up in a second file, the heartbeat. An
 observer takes a lock over when the owner is a dead process of this machine, or when the counter has stood still for
-`STALE_SECONDS` of the observer's own monotonic clock (clocks of two machines are never compared). An owner checks
-before every rename that the lock is still its own.
+`STALE_SECONDS`. How long it had stood before the observer's first look is told by the file server alone, from the time
+stamps of the heartbeat and of a file written just now; from then on the observer's own monotonic clock counts. Clocks
+of two machines are never compared. An owner checks before every rename that the lock is still its own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class LockLost(Exception):
 
 
 class Lock:
-    """`acquire` may be called again and again; it remembers what it saw, so that a standing heartbeat is noticed."""
+    """`acquire` and `is_held` may be called again and again; they remember what was seen, so that a heartbeat that
+    comes to stand is noticed; one that has stood long already is so at the first look."""
 
     def __init__(self, path: Path, beat: float = BEAT_SECONDS, stale: float = STALE_SECONDS) -> None:
         self.path = path
@@ -60,7 +62,7 @@ class Lock:
         self._token = token
 
     def is_held(self) -> bool:
-        """Whether a process seems to hold the lock: on this machine a living one, elsewhere whoever wrote it."""
+        """Whether a process seems to hold the lock: on this machine a living one, elsewhere one whose heart beats."""
         holder = _read(self.path)
         return holder is not None and not self._is_stale(holder)
 
@@ -111,10 +113,29 @@ class Lock:
         owner = json.loads(holder)
         if owner["machine"] == _machine():
             return owner["born"] is None or _born(owner["pid"]) != owner["born"]
-        sight = (holder, _read(self._heartbeat(owner["token"])) or "")
+        heartbeat = self._heartbeat(owner["token"])
+        sight = (holder, _read(heartbeat) or "")
         if sight != self._seen:
-            self._seen, self._seen_since = sight, time.monotonic()
+            stood = self._age(heartbeat) if self._seen is None else 0.0
+            self._seen, self._seen_since = sight, time.monotonic() - stood
         return time.monotonic() - self._seen_since >= self._stale
+
+    def _age(self, heartbeat: Path) -> float:
+        """Seconds since the owner's last sign of life, by the clock that stamps the files of this folder; 0 where that
+        cannot be told, as in a folder that this process may not write."""
+        probe = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.now")
+        try:
+            with open(probe, "w", encoding="utf-8") as handle:
+                handle.write("now")
+                handle.flush()
+                os.fsync(handle.fileno())  # only what has reached the server has the server's time
+                now = os.fstat(handle.fileno()).st_mtime
+            return now - max(_stamp(self.path), _stamp(heartbeat))
+        except OSError:
+            return 0.0
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
 
     def _take_away(self, holder: str) -> None:
         aside = self.path.with_name(f".{self.path.name}.stale.{self._token}")
@@ -142,6 +163,15 @@ def _read(path: Path) -> str | None:
         if error.errno != errno.ESTALE:
             raise
         return _read(path)  # on NFS it was replaced between being found and being read
+
+
+def _stamp(path: Path) -> float:
+    """When a file was last written; 0 when there is none. It is opened, since NFS asks the server anew only then."""
+    try:
+        with open(path, "rb") as handle:
+            return os.fstat(handle.fileno()).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _token(content: str | None) -> str | None:

@@ -69,10 +69,10 @@ def _with_job(standing: Standing, name: str, jobs: Mapping[str, Job] | None) -> 
     if jobs is None:
         return dataclasses.replace(standing, job=f"job {name}")
     job = jobs.get(name)
-    if job is None and standing.state == "running":
+    if job is None and standing.state == "running":  # by something else: its lock's heart beats
         return standing
     if job is None or not job.live:
-        # Also where its lock seems to be held: from here nobody sees whether a process on another machine is alive.
+        # Also where its lock seems to be held: on another machine the last heartbeat of a dead process counts a while.
         end = "is gone" if job is None else f"ended on {job.node}: {job.state}" if job.node else f"ended: {job.state}"
         return dataclasses.replace(standing, state="unfinished", outcome=f"job {name} {end}")
     return dataclasses.replace(standing, state="running" if job.state == "RUNNING" else "queued", job=_place(job))

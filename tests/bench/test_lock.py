@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench import lock as lock_module
+from bench.local import make_ready
 from bench.lock import Lock, LockLost
+from bench.store import RunFolder
 
 
 def test_second_taker_waits_until_release(tmp_path):
@@ -57,6 +60,50 @@ def test_another_machines_lock_is_taken_only_when_its_heartbeat_stands(tmp_path,
     owner.release()
     observer.check()  # the late owner's release did not touch the new lock
     observer.release()
+
+
+STALE = lock_module.STALE_SECONDS + 5
+
+
+@pytest.mark.parametrize("beat", [True, False])
+def test_a_lock_that_another_host_left_long_ago_is_stale_at_the_first_look(tmp_path, left_behind, monkeypatch, beat):
+    left_behind(tmp_path / "lock", STALE, beat)
+    monkeypatch.setattr(time, "time", lambda: pytest.fail("the clock of this host says nothing about the server's"))
+    assert not Lock(tmp_path / "lock").is_held()
+    lock = Lock(tmp_path / "lock")
+    assert lock.acquire()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_another_host_beat_a_moment_ago_is_held(tmp_path, left_behind):
+    left_behind(tmp_path / "lock", lock_module.STALE_SECONDS - 20)
+    assert Lock(tmp_path / "lock").is_held()
+    assert not Lock(tmp_path / "lock").acquire()
+
+
+def test_where_nothing_can_be_written_a_heartbeat_must_be_seen_standing(tmp_path, left_behind, monkeypatch):
+    left_behind(tmp_path / "lock", 0.5)
+
+    def refuse(descriptor):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    lock = Lock(tmp_path / "lock", stale=0.3)
+    assert lock.is_held()
+    time.sleep(0.35)
+    assert not lock.is_held()
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_command_repeats_a_run_whose_lock_another_host_left(tmp_path, left_behind, fresh):
+    """Which looks once: with --fresh, or because it failed."""
+    spec = SimpleNamespace(id="digits/smi/0a/seed0")
+    folder = RunFolder(tmp_path, spec.id).path
+    left_behind(folder / "lock", STALE)
+    (folder / "result.json").write_text('{"status": "failed", "reason": "it was so"}')
+    assert make_ready([spec], tmp_path, fresh) == [spec]
+    assert list(folder.iterdir()) == []
 
 
 def test_a_fresh_lock_taken_away_by_mistake_is_given_back(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import UserError
-from bench.slurm import records, watch
+from bench.slurm import queue, records, watch
 from bench.slurm.queue import Job
 from bench.slurm.records import Submission
 from bench.standing import Standing
@@ -93,6 +93,19 @@ def test_without_an_answer_the_files_alone_count():
     assert states([], None)[RUNS[0]] == ("queued", "job 1_0")
 
 
-def test_a_job_that_nobody_remembers():
-    assert states([], {})[RUNS[0]] == ("unfinished", "job 1_0 is gone")
-    assert states([Standing(RUNS[0], "running", 1, 4)], {})[RUNS[0]] == ("running", "")  # by whom, its lock knows
+@pytest.mark.parametrize("lock", [None, "stopped"])
+def test_a_job_that_nobody_remembers(lock):
+    begun = [] if lock is None else [Standing(RUNS[0], lock, 1, 4)]
+    assert states(begun, {})[RUNS[0]] == ("unfinished", "job 1_0 is gone")
+
+
+@pytest.mark.parametrize(("age", "expected"), [(0, ("running", "")), (600, ("unfinished", "job 1_0 is gone"))])
+def test_the_heartbeat_tells_whether_a_forgotten_jobs_run_lives(tmp_path, left_behind, monkeypatch, age, expected):
+    """On another host, by whatever carries it out there; seen by a command that looks once."""
+    folder = tmp_path / RUNS[0]
+    left_behind(folder / "lock", age)
+    (folder / "config.yaml").write_text("epochs: 4\nbatch_size: 8\n")
+    monkeypatch.setattr(queue, "_output", lambda command: "" if command[0] == "squeue" else None)
+    records.write(tmp_path, FIRST)
+    standing = watch.Watcher(tmp_path).look()[1]
+    assert (standing.run_id, standing.state, standing.job or standing.outcome) == (RUNS[0], *expected)

@@ -13,6 +13,7 @@ from bench.config.check import build
 from bench.config.compose import compose_protocol
 from bench.config.schema import Protocol
 from bench.errors import UserError
+from bench.lock import STALE_SECONDS
 from bench.slurm import job, records, submit
 from bench.slurm.profile import Profile
 from bench.slurm.submit import Manner
@@ -136,6 +137,16 @@ def test_what_a_living_job_carries_out_is_not_submitted_again(spec, manner, prog
     with pytest.raises(UserError, match="cancel"):
         submit.submit([spec], manner, Profile(), fresh=True)
     programs(squeue=f"echo '{name}|TIMEOUT|node1|'")
+    assert submit.submit([spec], manner, Profile()).submission is not None
+
+
+def test_a_shell_that_died_submitting_on_another_host_is_in_nobodys_way(spec, manner, programs, left_behind):
+    lock = Path(manner.output) / records.FOLDER / "lock"
+    left_behind(lock, 5)
+    with pytest.raises(UserError, match="Another command is submitting"):
+        submit.submit([spec], manner, Profile())
+    lock.unlink()
+    left_behind(lock, STALE_SECONDS + 5)
     assert submit.submit([spec], manner, Profile()).submission is not None
 
 
