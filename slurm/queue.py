@@ -1,12 +1,15 @@
-"""What the scheduler knows of jobs: one squeue call, and one sacct call for those that it has forgotten."""
+"""What the scheduler knows of jobs: a call of squeue, and one of sacct for those that it has forgotten."""
 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 15
+LAG_SECONDS = 3.0
+"""After which squeue is asked once more for jobs that the accounting alone calls waiting or running."""
 ENDED = (
     "BOOT_FAIL",
     "CANCELLED",
@@ -40,25 +43,46 @@ class Job:
 
 
 class Queue:
-    """Asks again and again; an accounting that is off or does not answer is asked once."""
+    """Asks again and again; an accounting that is off or does not answer is asked once.
+
+    A job that squeue does not list has ended, whatever the accounting says: its record of a job that the controller
+    lost with its state ("runaway") stays at RUNNING for ever.
+    """
 
     def __init__(self) -> None:
         self._accounting = True
+        self._runaway: set[str] = set()
 
     def look(self, wanted: Collection[str]) -> Mapping[str, Job] | None:
         """Those of the jobs `wanted` that SLURM remembers, by id; None when the scheduler does not answer."""
-        # All of the user's jobs: naming one that is forgotten makes squeue fail as a whole.
-        listed = _output(["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%N|%r"])
+        listed = _listed()
         if listed is None:
             return None
-        jobs = parse(listed)
-        forgotten = sorted({name.partition("_")[0] for name in wanted if name not in jobs})
-        if forgotten and self._accounting:
-            fields = "--format=JobID,State,NodeList"
-            recorded = _output(["sacct", "-n", "-X", "-P", fields, f"--jobs={','.join(forgotten)}"])
-            self._accounting = recorded is not None
-            jobs = {**parse(recorded or ""), **jobs}
-        return {name: jobs[name] for name in wanted if name in jobs}
+        recorded = self._recorded({name for name in wanted if name not in listed})
+        runaway = {name for name, job in recorded.items() if job.live}
+        if runaway - self._runaway:  # perhaps they are so new that squeue has not heard of them
+            time.sleep(LAG_SECONDS)
+            listed = _listed()
+            if listed is None:
+                return None
+            self._runaway |= runaway - set(listed)
+        ended = {name: job for name, job in recorded.items() if not job.live}
+        return {name: job for name, job in {**ended, **listed}.items() if name in wanted}
+
+    def _recorded(self, wanted: Collection[str]) -> Mapping[str, Job]:
+        """What the accounting has on these jobs."""
+        if not wanted or not self._accounting:
+            return {}
+        arrays = sorted({name.partition("_")[0] for name in wanted})
+        text = _output(["sacct", "-n", "-X", "-P", "--format=JobID,State,NodeList", f"--jobs={','.join(arrays)}"])
+        self._accounting = text is not None
+        return {name: job for name, job in parse(text or "").items() if name in wanted}
+
+
+def _listed() -> Mapping[str, Job] | None:
+    """All of the user's jobs, since naming one that is forgotten makes squeue fail as a whole; None without answer."""
+    text = _output(["squeue", "--me", "--noheader", "--array", "--states=all", "--format=%i|%T|%N|%r"])
+    return None if text is None else parse(text)
 
 
 def parse(text: str) -> dict[str, Job]:

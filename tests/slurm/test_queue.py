@@ -80,6 +80,26 @@ def test_an_accounting_that_is_off_is_asked_once(programs, tmp_path):
     assert noted.read_text() == "asked\n"
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+def test_a_job_that_the_accounting_alone_calls_alive_is_gone(programs, monkeypatch, tmp_path, state):
+    """What sacctmgr calls a runaway: the controller lost the job, and its record was never closed."""
+    monkeypatch.setattr(queue, "LAG_SECONDS", 0.0)
+    noted = tmp_path / "noted"
+    programs(squeue=f"echo asked >>{noted}; echo '8|RUNNING|node1|None'", sacct=f"echo '7_0|{state}|node3'")
+    known = Queue()
+    assert known.look({"7_0", "8"}) == {"8": Job("8", "RUNNING", "node1")}
+    assert known.look({"7_0"}) == {}
+    assert noted.read_text().count("asked") == 3, "the second time squeue is not asked twice"
+
+
+def test_a_job_that_squeue_lists_a_moment_later_is_alive(programs, monkeypatch, tmp_path):
+    monkeypatch.setattr(queue, "LAG_SECONDS", 0.0)
+    noted = tmp_path / "noted"
+    squeue = f"test -e {noted} && echo '7_0|PENDING||Priority'; echo asked >>{noted}"
+    programs(squeue=squeue, sacct="echo '7_0|PENDING|None assigned'")
+    assert Queue().look({"7_0"}) == {"7_0": Job("7_0", "PENDING", "", "Priority")}
+
+
 @pytest.mark.parametrize("squeue", [None, "exit 1", "exec /bin/sleep 60"])
 def test_a_scheduler_that_does_not_answer_is_none(programs, monkeypatch, squeue):
     monkeypatch.setattr(queue, "TIMEOUT_SECONDS", 0.5)
