@@ -65,13 +65,20 @@ def carry_out(text: str) -> None:
 
 
 def write_report(text: str) -> None:
-    """Write the report of an output folder; `text` is JSON."""
+    """Write the report of an output folder; `text` is JSON. Where the reference has no run, it is one without it."""
     from bench.commands._options import print_report
     from bench.reports.declared import Declared
 
     task = json.loads(text)
+    output, reference = Path(task["output"]), task["reference"]
     try:
-        print_report([Path(task["output"])], Path(task["output"]) / "report", Declared(task["reference"]))
+        try:
+            print_report([output], output / "report", Declared(reference))
+        except UserError as error:
+            if reference is None:
+                raise
+            print(f"{error} The report is written without that comparison.", flush=True)
+            print_report([output], output / "report", Declared(None))
     except UserError as error:
         print(error, flush=True)
         sys.exit(2)

@@ -35,6 +35,8 @@ class Profile:
     """Limit of a job; one that reaches it saves its state and is queued again."""
     memory: Annotated[float, Range(above=0)] | None = None
     """GiB per node."""
+    report_memory: Annotated[float, Range(above=0)] = 8
+    """GiB of the job that writes the report."""
     cpus: Annotated[int, Range(minimum=1)] = 4
     """Per process, and its number of threads."""
     gpus: Annotated[int, Range(minimum=0)] = 1

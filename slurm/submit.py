@@ -33,7 +33,7 @@ from bench.store import RunFolder, disk_errors
 
 MOST_TASKS = 1000
 """Tasks of one array where the cluster does not say (SLURM's own default allows one more)."""
-REPORT_MINUTES, REPORT_GIB = 60, 8
+REPORT_MINUTES = 60
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,13 @@ class Manner:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`submission` is None when there was nothing to submit; `live` are runs that jobs of earlier ones carry out."""
+    """`submission` is None when there was nothing to submit; `live` are runs that jobs of earlier ones carry out;
+    `no_report` is why no job will write the report of a submission, None where one will."""
 
     submission: Submission | None
     done: int
     live: Sequence[Job]
+    no_report: str | None = None
 
 
 def check_cluster() -> None:
@@ -98,8 +100,8 @@ def _submit(specs: Sequence[RunSpec], manner: Manner, profile: Profile, fresh: b
     for spec in idle:
         RunFolder(output, spec.id).reset(fresh)
     waiting = [spec for spec in idle if RunFolder(output, spec.id).result() is None]
-    submission = _place(waiting, manner, profile) if waiting else None
-    return Outcome(submission, len(idle) - len(waiting), list(live.values()))
+    submission, no_report = _place(waiting, manner, profile) if waiting else (None, None)
+    return Outcome(submission, len(idle) - len(waiting), list(live.values()), no_report)
 
 
 def _live_jobs(runs: Sequence[str], output: Path) -> dict[str, Job]:
@@ -114,8 +116,11 @@ def _live_jobs(runs: Sequence[str], output: Path) -> dict[str, Job]:
     return {run: jobs[name] for run, name in wanted.items() if name in jobs and jobs[name].live}
 
 
-def _place(specs: Sequence[RunSpec], manner: Manner, profile: Profile) -> Submission:
-    """Queue the jobs; their record is written after every call of sbatch, so that no job is ever unknown for long."""
+def _place(specs: Sequence[RunSpec], manner: Manner, profile: Profile) -> tuple[Submission, str | None]:
+    """Queue the jobs; their record is written after every call of sbatch, so that no job is ever unknown for long.
+
+    Returns it with the reason why the report's job, and it alone, was refused, None where it was not.
+    """
     from bench.hardware import source_version
 
     output = Path(manner.output)
@@ -135,21 +140,35 @@ def _place(specs: Sequence[RunSpec], manner: Manner, profile: Profile) -> Submis
     concurrency = max(1, profile.concurrency // len(arrays))  # arrays of one plan share it
     for array in arrays:
         texts = [_text(group, submission) for group in array]
-        names = _sbatch(job.carry_out, texts, _parameters(manner, profile, concurrency), output, submission)
+        try:
+            names = _sbatch(job.carry_out, texts, _parameters(manner, profile, concurrency), output, submission)
+        except UserError as error:
+            if submission.jobs:
+                ids = ", ".join(_arrays(submission))
+                raise UserError(f"{error} Queued before that: {ids}; the same command submits the rest.") from error
+            raise
         jobs = {**submission.jobs, **dict(zip(names, array, strict=True))}
         submission = dataclasses.replace(submission, jobs=jobs)
         records.write(output, submission)
-    submission = dataclasses.replace(submission, report_job=_place_report(manner, profile, submission))
+    try:
+        submission = dataclasses.replace(submission, report_job=_place_report(manner, profile, submission))
+    except UserError as error:
+        return submission, str(error)
     records.write(output, submission)
-    return submission
+    return submission, None
+
+
+def _arrays(submission: Submission) -> list[str]:
+    """The jobs of its runs, an array as one."""
+    return list(dict.fromkeys(name.partition("_")[0] for name in submission.jobs))
 
 
 def _place_report(manner: Manner, profile: Profile, submission: Submission) -> str:
     """The job that writes the report when all others have ended, however they ended."""
-    arrays = dict.fromkeys(name.partition("_")[0] for name in submission.jobs)
-    alone = dataclasses.replace(profile, gpus=0, nodes=1, cpus=1, memory=REPORT_GIB, time=str(REPORT_MINUTES))
+    small = dataclasses.replace(profile, gpus=0, nodes=1, cpus=1)
+    alone = dataclasses.replace(small, memory=profile.report_memory, time=str(REPORT_MINUTES))
     parameters = _parameters(dataclasses.replace(manner, pack=1, processes=1), alone, 1)
-    parameters["slurm_dependency"] = f"afterany:{':'.join(arrays)}"
+    parameters["slurm_dependency"] = f"afterany:{':'.join(_arrays(submission))}"
     text = json.dumps({"output": manner.output, "reference": manner.reference})
     return _sbatch(job.write_report, [text], parameters, Path(manner.output), submission)[0]
 

@@ -22,7 +22,14 @@ def announce(outcome: Outcome, output: Path) -> None:
         arrays = ", ".join(dict.fromkeys(name.partition("_")[0] for name in jobs))
         runs = sum(len(group) for group in jobs.values())
         print(f"Submitted {_count(runs, 'run')} as {_count(len(jobs), 'job')}: {arrays}.")
-        print(f"When they have ended, job {outcome.submission.report_job} writes {output / 'report'}.")
+        if outcome.no_report is None:
+            print(f"When they have ended, job {outcome.submission.report_job} writes {output / 'report'}.")
+        else:
+            reference = outcome.submission.manner["reference"]
+            words = f"report {output}" + (f" --reference {reference}" if reference else "")
+            print(
+                f"No job writes the report ({outcome.no_report}): when they have ended, `python -m bench {words}` does."
+            )
     if outcome.submission is None and not outcome.live:
         print(f"Nothing to submit; `python -m bench report {output}` writes the report.")
         return
@@ -48,7 +55,7 @@ def wait(output: Path, runs: Sequence[str]) -> int:
     while watcher.report_pending():
         time.sleep(REFRESH_SECONDS)
     report = output / "report" / "report.md"
-    print(f"\n{report.read_text(encoding='utf-8')}" if report.exists() else "\nThere is no report: no run completed.")
+    print(f"\n{report.read_text(encoding='utf-8')}" if report.exists() else "\nThere is no report.")
     return 1 if any(standing.state in ("failed", "unfinished", "damaged") for standing in standings) else 0
 
 

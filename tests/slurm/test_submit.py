@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.commands._submitting import announce
 from bench.config.check import build
 from bench.config.compose import compose_protocol
 from bench.config.schema import Protocol
@@ -175,6 +176,39 @@ def test_a_refusal_is_its_last_line(spec, manner, programs, capfd):
     with pytest.raises(UserError, match=r"^sbatch refused the job: No such account$"):
         submit.submit([spec], manner, Profile())
     assert capfd.readouterr().err == ""
+
+
+def refuse_from(number, tmp_path):
+    """An sbatch that refuses its `number`-th call and all after it."""
+    calls = tmp_path / "calls"
+    refuse = "{ echo 'sbatch: error: too many' >&2; exit 1; }"
+    return f"{SBATCH.format(calls=calls)}[ $(/usr/bin/wc -l <{calls}) -lt {number} ] || {refuse}"
+
+
+def test_jobs_that_are_queued_are_announced_where_the_reports_is_refused(spec, manner, programs, tmp_path, capsys):
+    programs(sbatch=refuse_from(2, tmp_path))
+    outcome = submit.submit([spec], dataclasses.replace(manner, reference="smi"), Profile())
+    assert list(outcome.submission.jobs) == ["101"]
+    assert records.read(Path(manner.output)) == [json_like(outcome.submission)]
+    announce(outcome, Path("runs"))
+    printed = capsys.readouterr().out
+    assert "Submitted 1 run as 1 job: 101." in printed
+    assert "sbatch refused the job: too many" in printed
+    assert "`python -m bench report runs --reference smi`" in printed
+    assert "job None" not in printed
+
+
+def test_an_array_that_is_refused_after_others_names_those(spec, manner, programs, tmp_path):
+    programs(sbatch=refuse_from(2, tmp_path))
+    with pytest.raises(UserError, match=r"too many.* Queued before that: 101; the same command submits the rest"):
+        submit.submit([spec.with_seed(seed) for seed in range(5)], manner, Profile())
+    (recorded,) = records.read(Path(manner.output))
+    assert list(recorded.jobs) == ["101_0", "101_1"]
+
+
+def test_the_reports_job_asks_for_its_own_memory(spec, manner, programs):
+    submission = submit.submit([spec], manner, Profile(memory=4, report_memory=20)).submission
+    assert "#SBATCH --mem=20GB\n" in scripts(manner, submission)[submission.report_job]
 
 
 def test_a_job_does_not_hand_its_own_slurm_on(spec, manner, programs, monkeypatch, tmp_path):
