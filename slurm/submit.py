@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import io
 import itertools
 import json
-import os
-import re
-import shlex
 import shutil
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench
 from bench.errors import UserError
-from bench.group import KEEP_MEMORY
 from bench.lock import Lock
-from bench.slurm import job, records
+from bench.slurm import job, records, sbatch
 from bench.slurm.profile import Profile
 from bench.slurm.queue import Job, Queue
 from bench.slurm.records import Submission
 from bench.spec import RunSpec
 from bench.store import RunFolder, disk_errors
 
-MOST_TASKS = 1000
-"""Tasks of one array where the cluster does not say (SLURM's own default allows one more)."""
 REPORT_MINUTES = 60
 
 
@@ -135,13 +124,14 @@ def _place(specs: Sequence[RunSpec], manner: Manner, profile: Profile) -> tuple[
     )
     records.write(output, submission)
     groups = [[spec.id for spec in group] for group in _batched(specs, manner.pack)]
-    limit = min(_most_tasks(), max(1, len(groups)))
+    limit = min(sbatch.most_tasks(), max(1, len(groups)))
     arrays = list(_batched(groups, limit))
     concurrency = max(1, profile.concurrency // len(arrays))  # arrays of one plan share it
+    asked = sbatch.parameters(profile, manner.pack, manner.processes, concurrency)
     for array in arrays:
         texts = [_text(group, submission) for group in array]
         try:
-            names = _sbatch(job.carry_out, texts, _parameters(manner, profile, concurrency), output, submission)
+            names = sbatch.call(job.carry_out, texts, asked, records.folder(output, submission.name))
         except UserError as error:
             if submission.jobs:
                 ids = ", ".join(_arrays(submission))
@@ -167,10 +157,10 @@ def _place_report(manner: Manner, profile: Profile, submission: Submission) -> s
     """The job that writes the report when all others have ended, however they ended."""
     small = dataclasses.replace(profile, gpus=0, nodes=1, cpus=1)
     alone = dataclasses.replace(small, memory=profile.report_memory, time=str(REPORT_MINUTES))
-    parameters = _parameters(dataclasses.replace(manner, pack=1, processes=1), alone, 1)
-    parameters["slurm_dependency"] = f"afterany:{':'.join(_arrays(submission))}"
+    asked = sbatch.parameters(alone, pack=1, processes=1, concurrency=1)
+    asked["slurm_dependency"] = f"afterany:{':'.join(_arrays(submission))}"
     text = json.dumps({"output": manner.output, "reference": manner.reference})
-    return _sbatch(job.write_report, [text], parameters, Path(manner.output), submission)[0]
+    return sbatch.call(job.write_report, [text], asked, records.folder(Path(manner.output), submission.name))[0]
 
 
 def _text(group: Sequence[str], submission: Submission) -> str:
@@ -190,64 +180,6 @@ def _text(group: Sequence[str], submission: Submission) -> str:
     )
 
 
-def _sbatch(
-    function: Any, texts: Sequence[str], parameters: Mapping[str, Any], output: Path, submission: Submission
-) -> list[str]:
-    """One call of sbatch: an array with a task per text, or a plain job for one. Returns the jobs' ids."""
-    import submitit
-
-    folder = records.folder(output, submission.name)
-    # Until `carry_out` listens, a signal must not end the process; then the job would not be queued again.
-    python = f"""bash -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
-    executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_python=python)
-    executor.update_parameters(**parameters)
-    try:
-        with _outside_of_jobs(), redirect_stderr(io.StringIO()):  # submitit prints there what it raises, too
-            submitted = executor.map_array(function, texts)
-    except submitit.core.utils.FailedJobError as error:
-        raise UserError(f"sbatch refused the job: {_last_words(str(error))}") from error
-    return [one.job_id for one in submitted]
-
-
-def _parameters(manner: Manner, profile: Profile, concurrency: int) -> dict[str, Any]:
-    """Of submitit; what is None is left to the cluster."""
-    side_by_side = manner.pack * manner.processes // profile.nodes
-    gpus = profile.gpus // profile.nodes
-    return {
-        "name": "ssl-bench",
-        "timeout_min": profile.minutes,
-        "mem_gb": None if profile.memory is None else profile.memory * manner.pack,
-        "nodes": profile.nodes,
-        "tasks_per_node": side_by_side,
-        "cpus_per_task": profile.cpus,
-        "gpus_per_node": gpus or None,
-        "stderr_to_stdout": True,
-        "slurm_partition": profile.partition,
-        "slurm_account": profile.account,
-        "slurm_qos": profile.qos,
-        "slurm_constraint": profile.constraint,
-        "slurm_signal_delay_s": profile.notice,
-        "slurm_array_parallelism": concurrency,
-        "slurm_setup": [*_exports(profile), *profile.setup],
-        # Since SLURM 22.05 srun does not take this over from sbatch.
-        "slurm_srun_args": [f"--cpus-per-task={profile.cpus}"],
-        "slurm_additional_parameters": {
-            "requeue" if profile.requeue else "no-requeue": True,
-            **{name: value or True for name, value in profile.sbatch.items()},
-        },
-    }
-
-
-def _exports(profile: Profile) -> list[str]:
-    """Lines that make the harness importable in the job, divide its threads and set the profile's environment."""
-    root = Path(bench.__file__).parent.parent
-    return [
-        f'export PYTHONPATH={shlex.quote(str(root))}"${{PYTHONPATH:+:$PYTHONPATH}}"',
-        *(f"export {name}={value}" for name, value in {"OMP_NUM_THREADS": profile.cpus, **KEEP_MEMORY}.items()),
-        *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
-    ]
-
-
 def _check_sharing(manner: Manner, profile: Profile) -> None:
     if manner.pack < 1:
         raise UserError(f"--pack {manner.pack}: at least one run must be in a job.")
@@ -257,36 +189,6 @@ def _check_sharing(manner: Manner, profile: Profile) -> None:
         raise UserError(f"{manner.processes} processes cannot be shared evenly by slurm.nodes={profile.nodes}.")
     if profile.gpus not in (0, manner.processes):
         raise UserError(f"A run has one process per GPU: {manner.processes} processes need as many slurm.gpus.")
-
-
-@contextmanager
-def _outside_of_jobs() -> Iterator[None]:
-    """Hide what SLURM sets inside a job: a command given in an interactive one would hand it on to the new job."""
-    if "SLURM_JOB_ID" not in os.environ:
-        yield
-        return
-    hidden = {name: value for name, value in os.environ.items() if re.match(r"SLURM_(?!CONF$)|SLURMD_|SRUN_", name)}
-    for name in hidden:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-def _most_tasks() -> int:
-    """Tasks that the cluster allows in one array."""
-    try:
-        shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=15).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return MOST_TASKS
-    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
-    return MOST_TASKS if match is None else max(1, int(match[1]) - 1)
-
-
-def _last_words(text: str) -> str:
-    lines = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines() or ["no message"]
-    return lines[-1].strip().removeprefix("sbatch: error: ")
 
 
 def _batched(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
