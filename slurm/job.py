@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import interrupt
 from bench.errors import UserError
+from bench.group import JOINING
 from bench.store import RunFolder, in_words
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def _work(task: Mapping[str, Any]) -> None:
     from bench.worker import work_through
 
     specs = [spec_of(run, canonical) for run, canonical in task["runs"].items()]
+    for name in JOINING:  # a launcher around the shell that submitted this hands them on
+        os.environ.pop(name, None)
     if task["processes"] > 1:
         from submitit.helpers import TorchDistributedEnvironment
 

@@ -62,8 +62,9 @@ def parameters(profile: Profile, pack: int, processes: int, concurrency: int) ->
         "slurm_signal_delay_s": profile.notice,
         "slurm_array_parallelism": concurrency,
         "slurm_setup": [*_exports(profile), *profile.setup],
-        # Since SLURM 22.05 srun does not take this over from sbatch.
-        "slurm_srun_args": [f"--cpus-per-task={profile.cpus}"],
+        # Since SLURM 22.05 srun does not take --cpus-per-task over from sbatch.
+        # Processes of one run end together, those of several runs do not.
+        "slurm_srun_args": [f"--cpus-per-task={profile.cpus}", *(["--kill-on-bad-exit=1"] if processes > 1 else [])],
         "slurm_additional_parameters": {
             "requeue" if profile.requeue else "no-requeue": True,
             **{name: value or True for name, value in profile.sbatch.items()},

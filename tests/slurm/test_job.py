@@ -1,11 +1,14 @@
 """What runs inside a job, with stand-ins for the cluster around it."""
 
 import json
+import os
 
 import pytest
 
+from bench import worker
 from bench.commands import _options
 from bench.errors import UserError
+from bench.group import JOINING
 from bench.slurm import job
 
 
@@ -29,3 +32,13 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path, capsys):
         job.write_report(json.dumps({"output": str(tmp_path / "nothing"), "reference": None}))
     assert ended.value.code == 2
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_launcher_around_the_submitting_shell_is_not_inherited(monkeypatch):
+    """RANK and its kind, which sbatch copies into the job, would have a run of one process wait for others."""
+    seen = []
+    monkeypatch.setattr(worker, "work_through", lambda request: seen.append(sorted(set(JOINING) & set(os.environ))))
+    for name in JOINING:
+        monkeypatch.setenv(name, "8")
+    job._work({"runs": {}, "request": {}, "processes": 1})
+    assert seen == [[]]

@@ -98,6 +98,15 @@ def test_packed_runs_are_tasks_of_one_job_with_one_gpu(spec, manner, programs):
         assert f"#SBATCH {line}\n" in text
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_of_one_run_end_together_and_packed_runs_do_not(spec, manner, programs, processes):
+    packed = dataclasses.replace(manner, processes=processes, pack=3 - processes)
+    submission = submit.submit([spec, spec.with_seed(1)], packed, Profile(gpus=0)).submission
+    text = scripts(manner, submission)["101"]
+    assert "--ntasks-per-node=2\n" in text
+    assert ("--kill-on-bad-exit=1" in text) == (processes == 2)
+
+
 def test_plain_text_of_canonical_runs_is_all_that_travels(spec, manner, programs):
     submission = submit.submit([spec], manner, Profile()).submission
     folder = records.folder(Path(manner.output), submission.name)
