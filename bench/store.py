@@ -105,6 +105,11 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_json(self.path / "result.json", dict(result), self.lock.check)
 
+    def write_failure(self, reason: str, details: str) -> None:
+        """End the run as `failed`; `details` (a traceback, say) go to error.log."""
+        write_text(self.path / "error.log", details, self.lock.check)
+        self.write_result({"status": "failed", "reason": reason, "id": self.run_id})
+
     def reset(self, fresh: bool) -> None:
         """Make ready for a new attempt: forget a failure, or with `fresh` everything an earlier attempt left.
 
@@ -158,12 +163,36 @@ def in_words(result: Mapping[str, Any]) -> str:
 
 @contextmanager
 def disk_errors(output: Path) -> Iterator[None]:
-    """A full disk or a folder that cannot be written becomes one line for the user; what is finished stays."""
+    """What the disk of the output folder refuses becomes one line for the user; what is finished stays."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"No space left under {output}: free some and run the same command again.") from error
-        if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise UserError(f"Cannot write under {output} ({error.strerror}): choose another --output.") from error
-        raise
+        trouble = disk_trouble(error, output)
+        if trouble is None:
+            raise
+        raise UserError(trouble) from error
+
+
+def disk_trouble(error: OSError, output: Path) -> str | None:
+    """What the user must mend where an error is the output folder's: its disk is full, broken or may not be written.
+
+    None for every other error, such as that of a file elsewhere, or of one that is missing.
+    """
+    if not _concerns(error, output):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"No space left under {output}: free some and run the same command again."
+    if error.errno in (errno.EIO, errno.ESTALE):
+        return f"The disk of {output} fails ({error.strerror}): the same command goes on once it is mended."
+    no_folder = error.filename is not None and error.errno in (errno.ENOTDIR, errno.EEXIST)
+    if no_folder or error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"Cannot write under {output} ({error.strerror}): choose another --output."
+    return None
+
+
+def _concerns(error: OSError, output: Path) -> bool:
+    """Whether an error names the output folder, something in it or a folder above it, or nothing at all."""
+    if not isinstance(error.filename, str):
+        return error.filename is None
+    named, ours = Path(error.filename).absolute(), output.absolute()
+    return named.is_relative_to(ours) or ours.is_relative_to(named)

@@ -1,0 +1,93 @@
+"""Which errors are the output folder's, and what becomes of those that are not."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from bench import worker
+from bench.errors import UserError
+from bench.run import Settings
+from bench.store import RunFolder, disk_errors, disk_trouble
+
+OUTPUT = Path("/somewhere/runs")
+INSIDE, ABOVE, ELSEWHERE = "/somewhere/runs/digits/x", "/somewhere", "/elsewhere/model.pt"
+
+
+def error(number, name=None):
+    return OSError(number, os.strerror(number), name) if name else OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("name", [INSIDE, ABOVE, str(OUTPUT), None])
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.ENOSPC, "No space left under /somewhere/runs"),
+        (errno.EDQUOT, "No space left under /somewhere/runs"),
+        (errno.EROFS, "choose another --output"),
+        (errno.EACCES, "choose another --output"),
+        (errno.EPERM, "choose another --output"),
+        (errno.EIO, "The disk of /somewhere/runs fails (Input/output error)"),
+        (errno.ESTALE, "The disk of /somewhere/runs fails"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line_that_names_the_output_folder(number, line, name):
+    with pytest.raises(UserError) as caught, disk_errors(OUTPUT):
+        raise error(number, name)
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EEXIST])
+def test_a_file_elsewhere_is_not_the_output_folders(number):
+    assert disk_trouble(error(number, ELSEWHERE), OUTPUT) is None
+
+
+@pytest.mark.parametrize("name", [INSIDE, ELSEWHERE, None])
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ECONNREFUSED, errno.EMFILE])
+def test_other_errors_reach_the_caller_as_they_are(number, name):
+    with pytest.raises(OSError, match=os.strerror(number)), disk_errors(OUTPUT):
+        raise error(number, name)
+
+
+def test_an_output_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    for folder in (tmp_path / "runs", tmp_path / "runs" / "monday"):
+        with pytest.raises(UserError, match="choose another --output"), disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def carry_out(tmp_path, monkeypatch):
+    """One run whose own code raises this error, as a worker carries it out."""
+
+    def run(raised):
+        def execute(*_):
+            raise raised
+
+        monkeypatch.setattr(worker, "execute", execute)
+        folder = RunFolder(tmp_path, "digits/smi/0a/seed0")
+        assert folder.lock.acquire()
+        datasets, settings = SimpleNamespace(load=lambda spec: None), Settings(tmp_path, torch.device("cpu"), 1, 120)
+        return folder, worker._carry_out(None, datasets, folder, folder.lock.token, settings)
+
+    return run
+
+
+def test_a_file_that_a_runs_own_code_misses_is_the_runs_failure(carry_out):
+    folder, done = carry_out(error(errno.ENOENT, ELSEWHERE))
+    assert done
+    result = json.loads((folder.path / "result.json").read_text())
+    assert result["status"] == "failed"
+    assert result["reason"].startswith("FileNotFoundError")
+    assert ELSEWHERE in result["reason"]
+    assert "in execute" in (folder.path / "error.log").read_text()
+
+
+def test_a_full_disk_is_not_the_runs_failure(carry_out, tmp_path):
+    with pytest.raises(OSError, match="No space left"):
+        carry_out(error(errno.ENOSPC))
+    assert not list(tmp_path.rglob("result.json"))
