@@ -64,6 +64,11 @@ class Group:
         """How the workers ended: the exit code of the one that made the others end; None while any runs."""
         return None if self.running() else self._cause().process.returncode
 
+    @property
+    def pids(self) -> set[int]:
+        """Of its workers, dead ones too."""
+        return {worker.process.pid for worker in self._workers}
+
     def explain(self) -> str:
         """One line on why the workers ended before their work was done."""
         worker = self._cause()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,24 +85,56 @@ def _work(specs: Sequence[RunSpec], execution: Execution) -> None:
     if gpus and processes > len(gpus):
         raise UserError(f"--processes {processes} needs as many GPUs; torch sees {len(gpus)} here.")
     groups: list[Group] = []
+    deaths: Counter[str] = Counter()
     try:
         with Reporter(specs, execution.output) as reporter:
             for number in range(min(execution.jobs, len(specs))):
                 groups.append(Group(request, number, processes, gpus, reporter.ended))
-            while any([each.running() for each in groups]):
+            codes: list[int | None] = [None]
+            while None in codes:
                 time.sleep(POLL_SECONDS)
+                codes = [each.code() for each in groups]
                 reporter.look()
-                for number, each in enumerate(groups):
-                    if each.code() == group.MISTAKE:
+                for number, (each, code) in enumerate(zip(groups, codes, strict=True)):
+                    if code == group.MISTAKE:
                         raise UserError(each.explain())
                     # A run that failed ends its processes, and it has a result now; the other runs go on in new ones.
-                    if each.code() == group.BROKEN_UP and each.started_after < reporter.ended < len(specs):
+                    failed = code == group.BROKEN_UP and each.started_after < reporter.ended < len(specs)
+                    if failed or (
+                        code is not None and code < 0 and _goes_on_without(each, -code, specs, deaths, execution)
+                    ):
                         groups[number] = Group(request, number, processes, gpus, reporter.ended)
-            reporter.look()
+                        codes[number] = None
         if reporter.ended < len(specs):
             raise UserError(next(each for each in groups if each.code() != 0).explain())
     finally:
         group.stop(groups)
+
+
+def _goes_on_without(
+    killed: Group, number: int, specs: Sequence[RunSpec], deaths: Counter[str], execution: Execution
+) -> bool:
+    """Whether new workers take the place of some that signal `number` killed: where it is known at which run they were.
+
+    That run is tried once more, in case something else took the memory, and recorded as failed the second time, so
+    that it stands in no other's way, now or when the command is given again.
+    """
+    spec = next((each for each in specs if RunFolder(execution.output, each.id).lock.owner() in killed.pids), None)
+    if spec is None:
+        return False
+    deaths[spec.id] += 1
+    if deaths[spec.id] == 1:
+        tqdm.write(f"{spec.id}  its worker was killed by signal {number}; it is tried once more")
+        return True
+    folder = RunFolder(execution.output, spec.id)
+    if folder.lock.acquire():
+        smaller = f"batch_size={spec.protocol.batch_size // 2}"
+        why = f", probably for want of memory; try {smaller}" if number == signal.SIGKILL else ""
+        try:
+            folder.write_failure(f"killed by signal {number}{why}", killed.explain() + "\n")
+        finally:
+            folder.lock.release()
+    return True
 
 
 class Reporter:

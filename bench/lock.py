@@ -66,6 +66,12 @@ class Lock:
         holder = _read(self.path)
         return holder is not None and not self._is_stale(holder)
 
+    def owner(self) -> int | None:
+        """Number of the process of this machine that took the lock, alive or dead; None where there is none."""
+        holder = _read(self.path)
+        owner = {} if holder is None else json.loads(holder)
+        return owner["pid"] if owner.get("machine") == _machine() else None
+
     def check(self) -> None:
         """Raises LockLost when the lock is no longer ours."""
         if self._stop.is_set() or _token(_read(self.path)) != self._token:
