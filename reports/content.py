@@ -17,7 +17,7 @@ from bench.reports.study import STUDY, Record
 from bench.reports.style import Drawing
 from bench.reports.tables import Cell, Column, Table
 
-MACHINE = ("hardware", "device", "threads", "python", "torch", "git_commit", "git_dirty")
+MACHINE = ("hardware", "device", "threads", "python", "torch", "bench", "git_commit", "git_dirty")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ ENVIRONMENT = {
     "environment.hardware": "hardware",
     "environment.device": "devices",
     "environment.torch": "torch versions",
+    "environment.bench": "versions of the suite",
     "environment.git_commit": "git commits",
 }
-"""What must not differ within a table, beside the shared fields of the configuration."""
+"""What must not differ within a table, beside the shared fields of the configuration. An installed suite knows no
+commit: there its version is all that tells code apart.
+"""
 
 
 def red_flags(comparison: Comparison) -> list[str]:

@@ -180,6 +180,14 @@ def test_flags_name_what_is_mixed_and_by_whom(write_run: Writer, tmp_path: Path)
     ]
 
 
+def test_outside_git_the_suites_version_tells_code_apart(write_run: Writer, tmp_path: Path) -> None:
+    for method, version in {"smi": "1.2.0", "barlow": "1.3.0"}.items():
+        write_run(method, 0, 0.4, environment={"git_commit": None, "git_dirty": None, "bench": version})
+    assert red_flags(compared(tmp_path / "runs")) == [
+        "Different versions of the suite in one table: 1.3.0 (Barlow Twins); 1.2.0 (SMI (reconstructed))."
+    ]
+
+
 def test_flags_for_scores_that_look_wrong(write_run: Writer, tmp_path: Path) -> None:
     fill(write_run, {"barlow": [0.4, 0.4, 0.4], "smi": [0.19, 0.2, 0.195], "random": [0.21, 0.22, 0.215]})
     flags = red_flags(compared(tmp_path / "runs"))
