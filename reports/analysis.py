@@ -14,6 +14,7 @@ from bench.files import write_atomically
 from bench.reports import statistics, text
 from bench.reports.comparison import Comparison, compare
 from bench.reports.load import load
+from bench.reports.power import detectable, detectable_note
 from bench.reports.results import table_label
 from bench.reports.rows import Row, summary_of
 from bench.reports.statistics import Difference, welch
@@ -82,7 +83,7 @@ def table(
         columns=heads,
         body=[cells(row) for row in known if row.competes],
         aside=[cells(row) for row in known if not row.competes],
-        notes=[*explained, *notes, *_missing(comparison, list(quantities))],
+        notes=[*explained, *notes, *_detectable(comparison, quantities), *_missing(comparison, list(quantities))],
         records=[_record(row, comparison, name, found.get((row.key, name))) for row in known for name in quantities],
     )
 
@@ -142,6 +143,20 @@ def _differences(comparison: Comparison, names: Sequence[str]) -> dict[tuple[tup
                 found[row.key, name] = welch(own, base), row.competes
     adjusted = statistics.holm([one.p if competes else None for one, competes in found.values()])
     return {key: _Compared(one, p) for (key, (one, _)), p in zip(found.items(), adjusted, strict=True)}
+
+
+def _detectable(comparison: Comparison, quantities: Mapping[str, Quantity]) -> list[str]:
+    """Each quantity in its own unit, for the largest number of runs; none where there is no reference."""
+    if comparison.reference is None:
+        return []
+    sizes = []
+    for name, quantity in quantities.items():
+        found = detectable([row.values(PREFIX + name) for row in comparison.competing])
+        shown = [
+            f"{text.number(size, quantity.decimals)} in {quantity.heading} with n = {n}" for n, size in found.items()
+        ]
+        sizes += shown[:1]
+    return [detectable_note(sizes, "the competing rows", "Holm's correction")]
 
 
 def _versus(comparison: Comparison) -> str:

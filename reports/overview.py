@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.reports import aggregate, text
 from bench.reports.aggregate import Estimate, Scores
 from bench.reports.comparison import Comparison
+from bench.reports.power import PAIRED, detectable_note, points
 from bench.reports.ranks import Ranking, ranking
 from bench.reports.results import accuracy_lines, table_label
 from bench.reports.rows import Row
@@ -198,7 +199,20 @@ def _notes(found: Overview) -> list[str]:
         lines.append("No IQM: it takes two datasets with runs of the random encoder and of a better supervised one.")
     if found.left_out:
         lines.append(f"Not ranked, since a dataset is missing: {text.listed(found.left_out)}.")
-    return lines + (_ranking_notes(found.ranking, found.methods) if found.ranking else [])
+    lines += _ranking_notes(found.ranking, found.methods) if found.ranking else []
+    return [*lines, _detectable(found.comparisons)]
+
+
+def _detectable(comparisons: Sequence[Comparison]) -> str:
+    """Of every dataset's accuracies; aggregates over datasets have intervals by the bootstrap, and no known power."""
+    groups = PAIRED if comparisons[0].paired else 2
+    sizes = [
+        f"{size} on {comparison.title}"
+        for comparison in comparisons
+        for size in points(comparison.detectable, decimals_of(comparison))
+    ]
+    spread = "each dataset's competing rows" if groups == 2 else "each dataset's paired differences to the reference"
+    return detectable_note(sizes, spread, "Holm's correction", groups)
 
 
 def _ranking_notes(found: Ranking, methods: Sequence[str]) -> list[str]:

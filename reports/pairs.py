@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -9,6 +10,7 @@ from scipy import stats
 
 from bench.reports import text
 from bench.reports.comparison import Comparison
+from bench.reports.power import detectable, detectable_note, points
 from bench.reports.results import table_label
 from bench.reports.rows import Row
 from bench.reports.sentences import decimals_of
@@ -77,7 +79,7 @@ def pairs_table(comparison: Comparison) -> Table | None:
             for pair in pairs
         ],
         aside=[],
-        notes=["It takes the spread between seeds to be the same for all methods."],
+        notes=["It takes the spread between seeds to be the same for all methods.", _detectable(pairs, decimals)],
         records=[
             {
                 "a": pair.a.label,
@@ -90,3 +92,9 @@ def pairs_table(comparison: Comparison) -> Table | None:
             for pair in pairs
         ],
     )
+
+
+def _detectable(pairs: Sequence[Pair], decimals: int) -> str:
+    rows = {row.key: row for pair in pairs for row in (pair.a, pair.b)}
+    sizes = points(detectable([list(row.scores.values()) for row in rows.values()]), decimals)
+    return detectable_note(sizes, "the methods", "Tukey's correction for all pairs")

@@ -22,7 +22,7 @@ MOST_SEEDS = 1000
 """Beyond this number of seeds on each side a difference counts as out of reach."""
 PAIRED = 1
 _TESTS = {
-    PAIRED: ("the smallest difference to the reference", "pairs", "paired t test"),
+    PAIRED: ("the smallest difference of paired means", "pairs", "paired t test"),
     2: ("the smallest difference between two means", "each", "two-sample t test"),
     4: ("the smallest difference of two differences", "each", "t test of four means"),
 }

@@ -135,11 +135,14 @@ def contrast(groups: Sequence[Scores], weights: Sequence[float], paired: bool) -
         return None
     if not paired:
         return statistics.linear_contrast([list(scores.values()) for scores in groups], weights)
+    sums = by_seed(groups, weights)
+    return statistics.paired(sums, [0.0] * len(sums)).difference if sums else None
+
+
+def by_seed(groups: Sequence[Scores], weights: Sequence[float]) -> list[float]:
+    """sum_i w_i score_i at each seed that all groups have."""
     common = sorted(set.intersection(*(set(scores) for scores in groups)))
-    if not common:
-        return None
-    sums = [sum(w * scores[seed] for w, scores in zip(weights, groups, strict=True)) for seed in common]
-    return statistics.paired(sums, [0.0] * len(sums)).difference
+    return [sum(w * scores[seed] for w, scores in zip(weights, groups, strict=True)) for seed in common]
 
 
 def comparisons(runs: pd.DataFrame, record: Record, options: Mapping[str, Any]) -> list[Comparison]:

@@ -1,13 +1,16 @@
-"""Cells that the tables of studies share."""
+"""Cells and lines that the tables of studies share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.reports import text
 from bench.reports.against import Scores
+from bench.reports.power import PAIRED, detectable, detectable_note, points
 from bench.reports.results import accuracy_lines
 from bench.reports.statistics import Difference, summary
+from bench.reports.study import by_seed
 from bench.reports.tables import Cell
 
 DECIMALS = 1
@@ -49,3 +52,19 @@ def in_words(found: Difference, p: float | None) -> str:
         return f"{words} (no test is possible)"
     low, high = (text.percent(bound, DECIMALS) for bound in found.interval)
     return f"{words} (95 % interval {low} to {high}, Holm-corrected {text.p_value(p)})"
+
+
+def detectable_lines(contrasts: Sequence[Sequence[Scores]], weights: Sequence[float], paired: bool) -> list[str]:
+    """The line on the smallest effect that a table could show; none where it tests nothing.
+
+    `contrasts` are the groups of scores of every effect tested, `weights` (each 1 or -1) those of the groups.
+    """
+    whole = [groups for groups in contrasts if groups and all(groups)]
+    if not whole:
+        return []
+    if paired:
+        samples, spread, size = [by_seed(groups, weights) for groups in whole], "the effects at one seed", PAIRED
+    else:
+        cells = dict.fromkeys(tuple(scores.values()) for groups in whole for scores in groups)
+        samples, spread, size = [list(cell) for cell in cells], "the cells compared", len(weights)
+    return [detectable_note(points(detectable(samples, size), DECIMALS), spread, "Holm's correction", size)]

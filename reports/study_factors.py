@@ -10,7 +10,7 @@ from bench.reports import statistics, text
 from bench.reports.results import table_label
 from bench.reports.statistics import ALPHA, Difference
 from bench.reports.study import STUDY, Group, Options, Record, Section, contrast
-from bench.reports.study_cells import accuracy_cell, difference_cell, difference_record, in_words
+from bench.reports.study_cells import accuracy_cell, detectable_lines, difference_cell, difference_record, in_words
 from bench.reports.tables import Cell, Column, Table
 
 
@@ -102,7 +102,11 @@ def _table(dataset: str, found: Sequence[Effect], options: Options) -> Table:
             for one in found
         ],
         aside=[],
-        notes=[],
+        notes=detectable_lines(
+            [[one.first.scores(options.column), one.second.scores(options.column)] for one in found],
+            [1, -1],
+            options.paired,
+        ),
         records=[
             {
                 "dataset": dataset,

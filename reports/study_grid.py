@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.reports import statistics, text
+from bench.reports.against import Scores
 from bench.reports.measures import MEASURES
 from bench.reports.results import number_cell, table_label
 from bench.reports.statistics import ALPHA, Difference
 from bench.reports.study import STUDY, Group, Options, Record, Section, contrast, variant_words
-from bench.reports.study_cells import accuracy_cell, difference_cell, difference_record, in_words
+from bench.reports.study_cells import accuracy_cell, detectable_lines, difference_cell, difference_record, in_words
 from bench.reports.tables import Cell, Column, Table
 
 COSTS = ("images_per_second", "memory")
@@ -22,7 +23,8 @@ COSTS = ("images_per_second", "memory")
 class Change:
     """What an arm gains on its way along an axis, from its largest value to its smallest, and the reference's gain.
 
-    `less_reference` is the difference of the two, `p` its p after Holm's correction.
+    `less_reference` is the difference of the two, `p` its p after Holm's correction, `scores` are the four groups' of
+    which it is made (none for the reference's own).
     """
 
     axis: str
@@ -31,6 +33,7 @@ class Change:
     arm: str
     change: Difference | None
     less_reference: Difference | None
+    scores: Sequence[Scores] = ()
     p: float | None = None
 
 
@@ -66,11 +69,11 @@ def changes(groups: Sequence[Group], reference: str | None, options: Options) ->
 
                 own = [scores(arm, small), scores(arm, large)]
                 change = contrast(own, [1, -1], options.paired)
-                less = None
+                less, base = None, []
                 if reference is not None and arm != reference:
                     base = [scores(reference, small), scores(reference, large)]
                     less = contrast([*own, *base], [1, -1, -1, 1], options.paired)
-                found.append(Change(axis, (large, small), held, arm, change, less))
+                found.append(Change(axis, (large, small), held, arm, change, less, [*own, *base] if base else ()))
     adjusted = statistics.holm([one.less_reference.p if one.less_reference else None for one in found])
     return [replace(one, p=p) for one, p in zip(found, adjusted, strict=True)]
 
@@ -92,11 +95,12 @@ def _points(dataset: str, groups: Sequence[Group], record: Record, options: Opti
     axes = list(groups[0].variant)
     by_point = {(group.arm, *group.variant.values()): group for group in groups}
     ordered = sorted(groups, key=lambda group: [float(value) for value in group.variant.values()])
-    differences = []
+    differences, pairs = [], []
     for group in ordered:
         base = by_point.get((record.reference or "", *group.variant.values()))
         pair = [group.scores(options.column), base.scores(options.column) if base else {}]
         differences.append(None if base is None or base is group else contrast(pair, [1, -1], options.paired))
+        pairs += [pair] if differences[-1] and group.competes else []
     tested = [one.p if one and group.competes else None for one, group in zip(differences, ordered, strict=True)]
     adjusted = statistics.holm(tested)
     costs = {name: MEASURES[name] for name in COSTS}
@@ -128,7 +132,7 @@ def _points(dataset: str, groups: Sequence[Group], record: Record, options: Opti
             for group, found, p in zip(ordered, differences, adjusted, strict=True)
         ],
         aside=[],
-        notes=[],
+        notes=detectable_lines(pairs, [1, -1], options.paired),
         records=[
             {
                 "dataset": dataset,
@@ -171,7 +175,7 @@ def _changes(dataset: str, found: Sequence[Change], record: Record, options: Opt
             for one in found
         ],
         aside=[],
-        notes=[],
+        notes=detectable_lines([one.scores for one in found], [1, -1, -1, 1], options.paired),
         records=[
             {
                 "dataset": dataset,

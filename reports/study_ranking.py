@@ -13,7 +13,7 @@ from bench.reports.against import Scores
 from bench.reports.results import table_label
 from bench.reports.statistics import ALPHA, Difference, Interval
 from bench.reports.study import STUDY, Group, Options, Record, Section, contrast
-from bench.reports.study_cells import accuracy_cell, difference_cell, difference_record, in_words
+from bench.reports.study_cells import accuracy_cell, detectable_lines, difference_cell, difference_record, in_words
 from bench.reports.tables import Cell, Column, Table
 
 DRAWS = 2000
@@ -36,13 +36,17 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Lead:
-    """An arm's lead over the reference in a variant, and that lead less the first variant's (None for the first)."""
+    """An arm's lead over the reference in a variant, and that lead less the first variant's (None for the first).
+
+    `groups` are the scores of the four cells of which the shift is made.
+    """
 
     variant: str
     arm: str
     scores: Scores
     lead: Difference | None
     shift: Difference | None
+    groups: Sequence[Scores] = ()
     p: float | None = None
 
 
@@ -104,15 +108,15 @@ def leads(table: Mapping[tuple[str, str], Scores], reference: str | None, paired
         before = [table.get((base, arm), {}), table.get((base, reference or ""), {})]
         is_reference = arm == reference
         lead = None if is_reference else contrast([scores, versus], [1, -1], paired)
-        shift = None
-        if variant != base and not is_reference:
-            shift = contrast([scores, versus, *before], [1, -1, -1, 1], paired)
-        found.append(Lead(variant, arm, scores, lead, shift))
+        groups = [scores, versus, *before] if variant != base and not is_reference else []
+        shift = contrast(groups, [1, -1, -1, 1], paired) if groups else None
+        found.append(Lead(variant, arm, scores, lead, shift, groups))
     adjusted = statistics.holm([one.shift.p if one.shift else None for one in found])
     return [replace(one, p=p) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _agreement_table(dataset: str, found: Sequence[Agreement], options: Options) -> Table:
+    """No line on what it could detect: tau has an interval by the bootstrap and no test whose power were known."""
     return Table(
         label=table_label(f"{STUDY}-tau-{dataset}"),
         caption=(
@@ -174,7 +178,7 @@ def _lead_table(dataset: str, found: Sequence[Lead], record: Record, options: Op
             for one in found
         ],
         aside=[],
-        notes=[],
+        notes=detectable_lines([one.groups for one in found], [1, -1, -1, 1], options.paired),
         records=[
             {
                 "dataset": dataset,

@@ -77,6 +77,7 @@ def _of(arm: str, values: Mapping[str, Sequence[Sequence[float]]]) -> list[Compo
 
 
 def _table(dataset: str, found: Sequence[Component], options: Options) -> Table:
+    """No line on the smallest detectable difference: no two means are compared, and each spread has its interval."""
     return Table(
         label=table_label(f"{STUDY}-variance-{dataset}"),
         caption=(

@@ -9,12 +9,14 @@ import pytest
 from scipy import stats
 
 from bench.errors import UserError
+from bench.reports import analysis
 from bench.reports.analysis import write_csv
 from bench.reports.comparison import Comparison, compare
 from bench.reports.declared import Declared, analyse, from_json
 from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.permutation import permutation_p, sign_flip_p
+from bench.reports.power import smallest_detectable_difference
 from bench.reports.results import results_table
 from bench.reports.rows import Row
 from bench.reports.sentences import answer
@@ -221,6 +223,16 @@ def test_one_run_each_gives_mcnemars_test(write_run: Writer, tmp_path: Path) -> 
     assert "SMI (reconstructed) p < 0.001" in note(comparison, "McNemar")
 
 
+def test_the_table_of_an_analysis_gives_what_it_could_show_in_each_unit(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"smi": SMI, "barlow": BARLOW})
+    runs = load([tmp_path / "runs"])
+    values = pd.DataFrame({"id": runs["id"], "rank": 10.0 + runs["seed"]})
+    (comparison,) = analysis.compared(runs, values, None)
+    table = analysis.table(comparison, {"rank": analysis.Quantity("rank", 1, "a number")}, "Ranks.", [])
+    expected = smallest_detectable_difference(5, float(np.std(range(5), ddof=1)))
+    assert f"80 % probability is {expected:.1f} in rank with n = 5 each" in table.notes[1]
+
+
 def test_success_rates_are_in_the_records(experiment: Path) -> None:
     records = {record["label"]: record for record in results_table(compared(experiment)).records}
     barlow = records["Barlow Twins"]
@@ -308,11 +320,13 @@ def test_declared_survives_its_file() -> None:
 
 def test_all_pairs_are_tukeys(experiment: Path) -> None:
     runs = load([experiment])
-    analysis = analyse(runs, pd.DataFrame(columns=["id", "epoch"]), Declared(all_pairs=True))
-    table = analysis.tables["imagewoof-160-pairs"]
-    (comparison,) = analysis.comparisons
+    found = analyse(runs, pd.DataFrame(columns=["id", "epoch"]), Declared(all_pairs=True))
+    table = found.tables["imagewoof-160-pairs"]
+    (comparison,) = found.comparisons
     rows = [one for one in comparison.competing if len(one.scores) > 1]
     expected = stats.tukey_hsd(*(list(one.scores.values()) for one in rows))
     assert len(table.records) == len(rows) * (len(rows) - 1) // 2
+    assert "1.6 points with n = 5 and 4.6 points with n = 2 each (two-sample t test" in table.notes[1]
+    assert "before Tukey's correction for all pairs" in table.notes[1]
     assert table.records[0]["p_tukey"] == pytest.approx(expected.pvalue[0, 1])
     assert table.records[0]["difference"] == pytest.approx(rows[0].score.mean - rows[1].score.mean)

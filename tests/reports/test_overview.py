@@ -61,6 +61,7 @@ def test_aggregates_of_scores_between_random_and_supervised(several: Several) ->
     assert [row[0].lines[0] for row in table.aside] == ["Random encoder", "Supervised"]
     assert "3 datasets cannot show any difference between 2 methods" in " ".join(table.notes)
     assert "too narrow" in " ".join(table.notes)
+    assert "points with n = 3 on " in " ".join(table.notes)
     assert table.records[0]["mean_rank"] == 1.0
 
 

@@ -16,6 +16,7 @@ from bench.reports.declared import Declared, from_json
 from bench.reports.flags import red_flags
 from bench.reports.load import load
 from bench.reports.page import write_report
+from bench.reports.power import smallest_detectable_difference
 from bench.reports.study import Cell, Group, Options, Record, comparisons, contrast, groups_of
 from bench.reports.verify import verify
 
@@ -129,6 +130,39 @@ def test_the_grid_says_where_an_arm_keeps_its_accuracy() -> None:
     assert len(section.tables["study-grid-digits"].records) == 6
     assert section.answers[0].startswith("batch_size from 512 to 32 on digits: smi changes by −2.0 points")
     assert "better than barlow: +17.0 points" in section.answers[0]
+
+
+def test_every_table_that_tests_says_what_it_could_have_shown() -> None:
+    """All cells of the grid that compete have a standard deviation of one point over three runs."""
+    tables = study_grid.section({"digits": grid()}, record("grid", "barlow"), OPTIONS).tables
+    for name, groups, words in (("grid", 2, "two-sample t test"), ("changes", 4, "t test of four means")):
+        (note,) = tables[f"study-{name}-digits"].notes
+        size = 100 * smallest_detectable_difference(3, 0.01, groups)
+        assert f"is {size:.1f} points with n = 3 each ({words}" in note
+    (note,) = (
+        study_factors.section({"digits": ABLATION}, record("factors", "smi", factors=["transform", "level"]), OPTIONS)
+        .tables["study-factors-digits"]
+        .notes
+    )
+    sd = statistics.pooled_sd([[0.80, 0.82, 0.81], [0.70, 0.73, 0.71], [0.79, 0.80, 0.83]])
+    assert f"is {100 * smallest_detectable_difference(3, sd or 0):.1f} points with n = 3 each" in note
+    variants = [group(arm, [0.5, 0.5 + gap, 0.5 - gap], {"variant": variant}) for variant in "ab" for arm, gap in GAPS]
+    tables = study_ranking.section({"digits": variants}, record("ranking", "barlow"), OPTIONS).tables
+    assert "t test of four means" in tables["study-leads-digits"].notes[0]
+    assert not any("80 % probability" in note for note in tables["study-tau-digits"].notes)
+
+
+def test_paired_tables_go_by_the_differences() -> None:
+    """Both arms rise and fall together, but for 0.1 points."""
+    arms = {"smi": [0.80, 0.86, 0.83], "barlow": [0.700, 0.761, 0.729]}
+    groups = [group(arm, scores, {"batch_size": size}) for arm, scores in arms.items() for size in ("32", "64")]
+    table = study_grid.section({"digits": groups}, record("grid", "barlow"), Options("linear", True)).tables
+    (note,) = table["study-grid-digits"].notes
+    sd = np.std(np.subtract(arms["smi"], arms["barlow"]), ddof=1)
+    assert f"is {100 * smallest_detectable_difference(3, sd, 1):.1f} points with n = 3 pairs (paired t test" in note
+
+
+GAPS = (("smi", 0.01), ("barlow", 0.02))
 
 
 def test_reference_rows_are_in_no_family_of_tests() -> None:
