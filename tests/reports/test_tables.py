@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.reports import text
+from bench.reports.declared import Declared
+from bench.reports.page import Selection, write_report
 from bench.reports.tables import Cell, Column, Table
 
 NASTY = r"50% of a_b & c\d {e} $f$ #g ~h ^i <j> |k| `l` *m* [n](o) λ±− é ü Ångström 中 ß 'q' \"r\" -- \\"
@@ -134,8 +137,7 @@ def test_points_carry_a_sign_unless_zero(fraction: float, printed: str) -> None:
     assert text.points(fraction) == printed
 
 
-@pytest.mark.slow
-def test_the_latex_compiles_with_booktabs_and_siunitx(tmp_path: Path) -> None:
+def needs_latex() -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed (Debian: texlive-latex-base, texlive-latex-recommended)")
     if (
@@ -143,6 +145,35 @@ def test_the_latex_compiles_with_booktabs_and_siunitx(tmp_path: Path) -> None:
         or subprocess.run(["kpsewhich", "siunitx.sty"], capture_output=True).returncode
     ):
         pytest.skip("siunitx is not installed (Debian: texlive-science)")
+
+
+@pytest.mark.slow
+def test_no_table_of_a_report_is_wider_than_the_page(experiment: Path, tmp_path: Path) -> None:
+    needs_latex()
+    for folder in experiment.glob("*/*/*/seed*"):  # under a key of which others published numbers
+        for name in ("config.yaml", "result.json"):
+            if (folder / name).is_file():
+                content = (folder / name).read_text(encoding="utf-8")
+                (folder / name).write_text(content.replace("imagewoof", "imagenette"), encoding="utf-8")
+    (experiment / "imagewoof-160").rename(experiment / "imagenette-160")
+    report = tmp_path / "report"
+    write_report([experiment], report, Declared(all_pairs=True, margin=0.02), Selection(formats=["latex"]))
+    tables = sorted(path.stem for path in (report / "tables").glob("*.tex"))
+    assert tables == ["imagenette-160", "imagenette-160-pairs", "imagenette-160-published"]
+    inputs = "\n\\clearpage\n".join(f"\\input{{tables/{name}}}" for name in tables)
+    preamble = "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage{siunitx}\n\\begin{document}\n"
+    (report / "main.tex").write_text(f"{preamble}{inputs}\n\\end{{document}}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    completed = subprocess.run(command, cwd=report, capture_output=True, text=True, errors="replace", check=False)
+    assert completed.returncode == 0, completed.stdout[-2000:]
+    log = (report / "main.log").read_text(errors="replace")
+    too_wide = [float(points) for points in re.findall(r"Overfull \\hbox \(([0-9.]+)pt too wide\)", log)]
+    assert [points for points in too_wide if points > 1] == []
+
+
+@pytest.mark.slow
+def test_the_latex_compiles_with_booktabs_and_siunitx(tmp_path: Path) -> None:
+    needs_latex()
     (tmp_path / "table.tex").write_text(table(NASTY).latex(), encoding="utf-8")
     (tmp_path / "main.tex").write_text(
         "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage{siunitx}\n\\begin{document}\n\\input{table}\nTable~\\ref{tab:woof}\n"
