@@ -55,7 +55,7 @@ def test_a_hundred_classes_of_imagenet_have_none_of_its_numbers(write_run, tmp_p
 
 
 def test_tiny_imagenet_has_a_block(write_run, tmp_path: Path) -> None:
-    table = published(write_run, tmp_path, "tiny-imagenet", "tiny-imagenet")
+    table = published(write_run, tmp_path, "tinyimagenet", "tinyimagenet")
     assert [cell.lines[0] for cell in table.body[0]] == ["Mixed Barlow Twins", "51.67", "38.11"]
     assert all("mix-bt" in note for note in table.notes)
 
