@@ -1,10 +1,11 @@
 """One writer per run folder, on a local or a network file system.
 
-The lock is a small file that appears whole by `os.link`. Its owner counts up in a second file, the heartbeat. An
-observer takes a lock over when the owner is a dead process of this machine, or when the counter has stood still for
-`STALE_SECONDS`. How long it had stood before the observer's first look is told by the file server alone, from the time
-stamps of the heartbeat and of a file written just now; from then on the observer's own monotonic clock counts. Clocks
-of two machines are never compared. An owner checks before every rename that the lock is still its own.
+The lock is a small file that appears whole by `os.link`, where there are hard links. Its owner counts up in a second
+file, the heartbeat. An observer takes a lock over when the owner is a dead process of this machine, or when the counter
+has stood still for `STALE_SECONDS`. How long it had stood before the observer's first look is told by the file server
+alone, from the time stamps of the heartbeat and of a file written just now; from then on the observer's own monotonic
+clock counts. Clocks of two machines are never compared. An owner checks before every rename that the lock is still its
+own.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bench.files import write_text
 
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""How file systems say that they have no hard links."""
+NOBODY: dict[str, Any] = {"token": "", "machine": "", "pid": 0, "born": None}
 
 
 class LockLost(Exception):
@@ -68,9 +73,8 @@ class Lock:
 
     def owner(self) -> int | None:
         """Number of the process of this machine that took the lock, alive or dead; None where there is none."""
-        holder = _read(self.path)
-        owner = {} if holder is None else json.loads(holder)
-        return owner["pid"] if owner.get("machine") == _machine() else None
+        owner = _owner(_read(self.path))
+        return owner["pid"] if owner["machine"] == _machine() else None
 
     def check(self) -> None:
         """Raises LockLost when the lock is no longer ours."""
@@ -93,7 +97,7 @@ class Lock:
         owner = {"token": self._token, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
         try:
             write_text(draft, json.dumps(owner))  # on the disk before it is the lock: a lock is never empty
-            os.link(draft, self.path)
+            _put(draft, self.path)
         except FileExistsError:
             # An answer lost on a network makes the client link again, and fail although the first time did it.
             if _token(_read(self.path)) != self._token:
@@ -116,7 +120,7 @@ class Lock:
                 return
 
     def _is_stale(self, holder: str) -> bool:
-        owner = json.loads(holder)
+        owner = _owner(holder)
         if owner["machine"] == _machine():
             return owner["born"] is None or _born(owner["pid"]) != owner["born"]
         heartbeat = self._heartbeat(owner["token"])
@@ -151,9 +155,9 @@ class Lock:
             return
         if _read(aside) != holder:  # somebody was faster, and this is their fresh lock: give it back
             with suppress(FileExistsError):
-                os.link(aside, self.path)
+                _put(aside, self.path)
         else:
-            self._heartbeat(json.loads(holder)["token"]).unlink(missing_ok=True)
+            self._heartbeat(_owner(holder)["token"]).unlink(missing_ok=True)
         aside.unlink(missing_ok=True)
 
     def _heartbeat(self, token: str) -> Path:
@@ -181,7 +185,32 @@ def _stamp(path: Path) -> float:
 
 
 def _token(content: str | None) -> str | None:
-    return None if content is None else json.loads(content)["token"]
+    return None if content is None else _owner(content)["token"]
+
+
+def _owner(content: str | None) -> dict[str, Any]:
+    """What a lock says of its owner; of one that cannot be read, somebody elsewhere who shows no heartbeat."""
+    try:
+        return {**NOBODY, **json.loads(content or "{}")}
+    except (ValueError, TypeError):
+        return NOBODY
+
+
+def _put(draft: Path, path: Path) -> None:
+    """Make a file appear at `path`, whole. Raises FileExistsError where there is one.
+
+    Where the file system has no hard links it is written in its place: a process that dies in between leaves it empty,
+    which is then a lock without heartbeat.
+    """
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        with open(path, "x", encoding="utf-8") as handle:
+            handle.write(draft.read_text(encoding="utf-8"))
+            handle.flush()
+            os.fsync(handle.fileno())
 
 
 def _machine() -> str:

@@ -52,7 +52,7 @@ def test_another_machines_lock_is_taken_only_when_its_heartbeat_stands(tmp_path,
         time.sleep(0.02)
     owner._stop.set()  # the owner hangs: its heartbeat stands still
     owner._thread.join()
-    assert not observer.acquire()
+    assert observer.is_held()  # which, unlike `acquire`, waits for no disk
     time.sleep(0.35)
     assert observer.acquire()
     with pytest.raises(LockLost):
@@ -104,6 +104,38 @@ def test_a_command_repeats_a_run_whose_lock_another_host_left(tmp_path, left_beh
     (folder / "result.json").write_text('{"status": "failed", "reason": "it was so"}')
     assert make_ready([spec], tmp_path, fresh) == [spec]
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", '{"pid": 3}'])
+def test_a_lock_that_cannot_be_read_is_held_until_it_has_stood_long(tmp_path, content):
+    path = tmp_path / "lock"
+    path.write_text(content)
+    assert Lock(path).is_held()
+    assert not Lock(path).acquire()
+    with pytest.raises(LockLost):
+        Lock(path).check()
+    os.utime(path, (time.time() - STALE,) * 2)
+    lock = Lock(path)
+    assert lock.acquire()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", lock_module.WITHOUT_LINKS)
+def test_a_file_system_without_hard_links_has_locks_all_the_same(tmp_path, monkeypatch, number):
+    def refuse(source, target):
+        raise OSError(number, os.strerror(number), source, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert first.acquire()
+    assert not second.acquire()
+    second._take_away(json.dumps({"token": "somebody long gone"}))  # by mistake: it is given back
+    first.check()
+    first.release()
+    assert second.acquire()
+    second.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fresh_lock_taken_away_by_mistake_is_given_back(tmp_path):
