@@ -54,6 +54,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except PermissionError as error:
+        print(f"bench: {error.filename or 'a file'}: {error.strerror}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nbench: interrupted; the same command goes on where it stopped.", file=sys.stderr)
         return 130

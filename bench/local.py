@@ -183,6 +183,6 @@ def _epochs_done(folder: RunFolder) -> int:
     try:
         with open(folder.path / "metrics.csv", encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
-    except FileNotFoundError:
+        return int(rows[-1]["epoch"]) if rows else 0
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):  # none yet, or damaged: the run writes it anew
         return 0
-    return int(rows[-1]["epoch"]) if rows else 0

@@ -71,12 +71,12 @@ def standing_of(folder: RunFolder) -> Standing:
     try:
         config = _config(folder.path / "config.yaml")
         last = _last_row(folder.path / "metrics.csv")
-        words = _outcome(folder)
+        result = folder.result()
     except UserError as error:
         return Standing(folder.run_id, "damaged", outcome=str(error))
     epoch, epochs = int(last["epoch"]) if last else 0, config["epochs"]
-    if words is not None:
-        state, _, outcome = words.partition(": ")
+    if result is not None:
+        state, _, outcome = in_words(result).partition(": ")
         return Standing(folder.run_id, state, epoch, epochs, outcome=outcome)
     state = "running" if folder.lock.is_held() else "stopped"
     if last is None:
@@ -84,14 +84,6 @@ def standing_of(folder: RunFolder) -> Standing:
     rate = float(last["images_per_second"])
     images = (epochs - epoch) / epoch * float(last["step"]) * config["batch_size"]
     return Standing(folder.run_id, state, epoch, epochs, float(last["loss"]), rate, images / rate)
-
-
-def _outcome(folder: RunFolder) -> str | None:
-    try:
-        result = folder.result()
-        return None if result is None else in_words(result)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder.path / 'result.json'} is not a result.") from error
 
 
 def _config(path: Path) -> Mapping[str, int]:

@@ -151,14 +151,18 @@ def is_changed(folder: Path, name: str) -> bool:
 
 
 def in_words(result: Mapping[str, Any]) -> str:
-    """A result.json as part of a line: status or reason, scores, time."""
-    if result["status"] != "completed":
-        return f"{result['status']}: {result['reason']}"
-    scores = result["scores"]
-    state = "collapsed" if result["collapsed"] else "completed"
-    where, suffix = ("", "") if "linear" in scores else (" on validation", "_validation")  # without a test: tuning
-    linear, knn = (100 * scores[f"{name}{suffix}"] for name in ("linear", "knn"))
-    return f"{state}: linear {linear:.1f} %, kNN {knn:.1f} %{where} ({result['cost']['seconds']:.0f} s)"
+    """A result.json as part of a line: status or reason, scores, time; `damaged: ...` where it lacks them."""
+    try:
+        if result["status"] != "completed":
+            return f"{result['status']}: {result['reason']}"
+        scores = result["scores"]
+        state = "collapsed" if result["collapsed"] else "completed"
+        # without a test: tuning
+        where, suffix = ("", "") if "linear" in scores else (" on validation", "_validation")
+        linear, knn = (100 * scores[f"{name}{suffix}"] for name in ("linear", "knn"))
+        return f"{state}: linear {linear:.1f} %, kNN {knn:.1f} %{where} ({result['cost']['seconds']:.0f} s)"
+    except (KeyError, TypeError, ValueError) as error:
+        return f"damaged: result.json is not a result ({error})"
 
 
 @contextmanager

@@ -58,6 +58,28 @@ def test_a_run_that_kills_its_worker_twice_has_failed_and_the_others_go_on(carry
     assert not list(Path(tmp_path / GREEDY).glob("*lock*"))
 
 
+GARBAGE = [b"\xff\xfe\0", b"something,else\n1,2\n", b"epoch\nmany\n", b"epoch,step\n\n1", b'epoch\n"\0']
+
+
+@pytest.mark.parametrize("content", GARBAGE)
+def test_metrics_of_an_unfinished_run_that_are_none_stop_nothing(tmp_path, content):
+    (tmp_path / OTHER).mkdir(parents=True)
+    (tmp_path / OTHER / "metrics.csv").write_bytes(content)
+    spec = SimpleNamespace(id=OTHER, protocol=SimpleNamespace(epochs=1))
+    with local.Reporter([spec], tmp_path) as reporter:
+        reporter.look()
+    assert reporter.ended == 0
+
+
+@pytest.mark.parametrize("content", ['{"status": "completed"}', '{"status": "failed"}', '{"status": ["x"]}'])
+def test_a_result_that_lacks_what_it_must_say_is_a_line(tmp_path, capsys, content):
+    (tmp_path / OTHER).mkdir(parents=True)
+    (tmp_path / OTHER / "result.json").write_text(content)
+    with local.Reporter([SimpleNamespace(id=OTHER, protocol=SimpleNamespace(epochs=1))], tmp_path) as reporter:
+        reporter.look()
+    assert f"{OTHER}  damaged: result.json is not a result" in capsys.readouterr().out
+
+
 def test_a_worker_killed_once_is_replaced(carry_out):
     results = carry_out(deaths=1)
     assert [results[run]["reason"] for run in (GREEDY, OTHER)] == ["so it was", "so it was"]

@@ -1,7 +1,11 @@
 """Records of submissions, how runs are named on the command line, and how files and scheduler make one picture."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
+from bench.cli import main
 from bench.errors import UserError
 from bench.slurm import queue, records, watch
 from bench.slurm.queue import Job
@@ -34,6 +38,24 @@ def test_a_damaged_record_is_one_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=r"submission\.json is damaged"):
         records.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["submission.json", "1_0_0_log.out"])
+def test_a_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch, capsys, name):
+    records.write(tmp_path, FIRST)
+    (tmp_path / records.FOLDER / FIRST.name / "1_0_0_log.out").write_text("a log")
+    read = Path.read_text
+
+    def refuse(path, **options):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert main(["logs", RUNS[0], "--output", str(tmp_path)]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.endswith(f"{name}: Permission denied.\n")
+    assert complaint.count("\n") == 1
 
 
 def test_the_newest_job_of_a_run_counts():
