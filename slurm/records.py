@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -49,14 +50,35 @@ def write(output: Path, submission: Submission) -> None:
 
 
 def read(output: Path) -> list[Submission]:
-    """All submissions, oldest first. Raises UserError for a record that is damaged."""
+    """All submissions, oldest first, with the jobs that a submitting shell queued and did not live to record.
+
+    Raises UserError for a record that is damaged.
+    """
     submissions = []
     for path in sorted((output / FOLDER).glob(f"*/{FILE}")):
         try:
-            submissions.append(Submission(**json.loads(path.read_text(encoding="utf-8"))))
+            submission = Submission(**json.loads(path.read_text(encoding="utf-8")))
+            submissions.append(_with_unrecorded(output, submission))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error}); move its folder away.") from error
     return submissions
+
+
+def _with_unrecorded(output: Path, submission: Submission) -> Submission:
+    """With jobs found by the name of their sbatch file, which gets it as soon as sbatch has given their id; they carry
+    out the runs that follow those on record."""
+    recorded = {run for group in submission.jobs.values() for run in group}
+    left = [run for run in submission.runs if run not in recorded]
+    jobs = dict(submission.jobs)
+    arrays = {name.partition("_")[0] for name in jobs}
+    for path in sorted(folder(output, submission.name).glob("*_submission.sh")) if left else ():
+        job = path.name.partition("_")[0]
+        if job in arrays:
+            continue
+        tasks = re.search(r"^#SBATCH --array=0-(\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in [job] if tasks is None else [f"{job}_{task}" for task in range(int(tasks[1]) + 1)]:
+            jobs[name], left = left[: submission.manner["pack"]], left[submission.manner["pack"] :]
+    return dataclasses.replace(submission, jobs=jobs)
 
 
 def newest_jobs(submissions: Sequence[Submission]) -> dict[str, tuple[str, Submission]]:

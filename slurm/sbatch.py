@@ -26,7 +26,7 @@ def call(function: Any, texts: Sequence[str], asked: Mapping[str, Any], folder: 
     """An array with a task per text, or a plain job for one; `function` is called with it. Returns the jobs' ids.
 
     `asked` is what `parameters` gives; the sbatch file goes to `folder`, as do the jobs' logs. Raises UserError when
-    the cluster refuses.
+    the cluster refuses, or answers what nobody understands.
     """
     import submitit
 
@@ -39,6 +39,10 @@ def call(function: Any, texts: Sequence[str], asked: Mapping[str, Any], folder: 
             submitted = executor.map_array(function, texts)
     except submitit.core.utils.FailedJobError as error:
         raise UserError(f"sbatch refused the job: {_last_words(str(error))}") from error
+    except submitit.core.utils.FailedSubmissionError as error:
+        raise UserError(
+            f"{str(error).splitlines()[0]}. A job that it queued all the same finds no runs and ends (`squeue --me`)."
+        ) from error
     return [one.job_id for one in submitted]
 
 

@@ -187,6 +187,39 @@ def test_a_refusal_is_its_last_line(spec, manner, programs, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("words", ["", "Submitted to the other cluster", "job"])
+def test_an_answer_of_sbatch_that_nobody_understands_is_one_line(spec, manner, programs, words):
+    programs(sbatch=f"echo '{words}'")
+    with pytest.raises(UserError, match=f'sbatch output "{words}"') as caught:
+        submit.submit([spec], manner, Profile())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("runs", "pack", "expected"),
+    [(1, 1, {"101": 1}), (5, 1, {"101_0": 1, "101_1": 1}), (4, 3, {"101_0": 3, "101_1": 1})],
+)
+def test_jobs_that_a_killed_shell_did_not_record_are_known(spec, manner, programs, monkeypatch, runs, pack, expected):
+    """It is killed between the answer of sbatch and the record of it."""
+    write, written = records.write, []
+
+    def killed(*words):
+        if written:
+            raise KeyboardInterrupt
+        written.append(write(*words))
+
+    monkeypatch.setattr(records, "write", killed)
+    specs = [spec.with_seed(seed) for seed in range(runs)]
+    with pytest.raises(KeyboardInterrupt):
+        submit.submit(specs, dataclasses.replace(manner, pack=pack), Profile())
+    (recorded,) = records.read(Path(manner.output))
+    assert {name: len(group) for name, group in recorded.jobs.items()} == expected
+    found = [run for group in recorded.jobs.values() for run in group]
+    assert found == [one.id for one in specs][: len(found)]
+    programs(squeue="".join(f"echo '{name}|PENDING||Priority'\n" for name in expected))
+    assert {job.id for job in submit.submit(specs[: len(found)], manner, Profile()).live} == set(expected)
+
+
 def refuse_from(number, tmp_path):
     """An sbatch that refuses its `number`-th call and all after it."""
     calls = tmp_path / "calls"
