@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LAST_MOMENT = 0.75
 """Share of the notice after which the job is queued again whether its runs have saved their state or not."""
 POLL_SECONDS = 0.2
+RETRY_SECONDS = 5.0
+"""Between two tries to have the job queued again, within its notice."""
 
 
 def carry_out(text: str) -> None:
@@ -129,7 +131,8 @@ class _Notice:
 
     def __init__(self, task: Mapping[str, Any]) -> None:
         self._task = task
-        self._back = False
+        self._back = self._done = False
+        self._until = 0.0
         self._once = threading.Lock()
 
     def listen(self) -> None:
@@ -144,13 +147,15 @@ class _Notice:
                 signal.pause()
         if _process() == 0:
             self._wait_for_siblings()
-            self._requeue()
+            self._requeue("the state is saved")
             sys.exit(0)
 
     def _end_is_near(self, *_: object) -> None:
         interrupt.request()
         if not self._back and _process() == 0:
-            timer = threading.Timer(LAST_MOMENT * self._task["notice"], self._requeue)
+            self._until = time.monotonic() + self._task["notice"]
+            unsaved = ("no time to save all of the state, what is missing is repeated from the last checkpoint",)
+            timer = threading.Timer(LAST_MOMENT * self._task["notice"], self._requeue, unsaved)
             timer.daemon = True
             timer.start()
         self._back = True
@@ -162,19 +167,31 @@ class _Notice:
         while any(folder.lock.is_held() for folder in folders):
             time.sleep(POLL_SECONDS)
 
-    def _requeue(self) -> None:
-        if not self._once.acquire(blocking=False):
-            return
-        limit = self._task["requeue"]
-        if _restarts() >= limit:
-            print(f"Asked to end; the profile lets a job begin again {limit} times, no more (requeue).", flush=True)
-            os._exit(1)  # of the whole process, also when this is the timer's thread
-        print("Asked to end: the state is saved, the job is queued again.", flush=True)
-        try:
-            subprocess.run(["scontrol", "requeue", job_id()], stdin=subprocess.DEVNULL, timeout=60, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            print(f"It cannot be: {error}. `python -m bench resubmit` goes on with its runs.", flush=True)
-            os._exit(1)
+    def _requeue(self, state: str) -> None:
+        """Queue the job again, once, whoever asks first; another one waits for that."""
+        with self._once:
+            if self._done:
+                return
+            self._done = True
+            limit = self._task["requeue"]
+            if _restarts() >= limit:
+                print(f"Asked to end; the profile lets a job begin again {limit} times, no more (requeue).", flush=True)
+                os._exit(1)  # of the whole process, also when this is the timer's thread
+            print(f"Asked to end: {state}, the job is queued again.", flush=True)
+            while (error := _ask_to_requeue()) is not None:
+                if time.monotonic() + RETRY_SECONDS >= self._until:
+                    print(f"It cannot be: {error}. `python -m bench resubmit` goes on with its runs.", flush=True)
+                    os._exit(1)
+                print(f"Not yet: {error}.", flush=True)
+                time.sleep(RETRY_SECONDS)
+
+
+def _ask_to_requeue() -> Exception | None:
+    try:
+        subprocess.run(["scontrol", "requeue", job_id()], stdin=subprocess.DEVNULL, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return error
+    return None
 
 
 def job_id() -> str:

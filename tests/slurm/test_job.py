@@ -2,14 +2,18 @@
 
 import json
 import os
+import subprocess
+import threading
+import time
 
 import pytest
 
-from bench import worker
+from bench import interrupt, worker
 from bench.commands import _options
 from bench.errors import UserError
 from bench.group import JOINING
 from bench.slurm import job
+from bench.store import RunFolder
 
 
 @pytest.mark.parametrize("reference", ["smi", None])
@@ -42,3 +46,83 @@ def test_a_launcher_around_the_submitting_shell_is_not_inherited(monkeypatch):
         monkeypatch.setenv(name, "8")
     job._work({"runs": {}, "request": {}, "processes": 1})
     assert seen == [[]]
+
+
+RUN = "digits/smi/0a/seed0"
+
+
+class Ended(BaseException):
+    """Of the process, by os._exit."""
+
+
+@pytest.fixture
+def notice(tmp_path, monkeypatch):
+    """`notice(seconds, failures)`: of a job whose first `failures` calls of scontrol fail, and those calls."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(job, "RETRY_SECONDS", 0.01)
+    calls = []
+
+    def end(code):
+        raise Ended(code)
+
+    def make(seconds, failures=0):
+        def scontrol(words, **_):
+            calls.append(words)
+            if len(calls) <= failures:
+                raise subprocess.CalledProcessError(1, words)
+
+        monkeypatch.setattr(job.subprocess, "run", scontrol)
+        monkeypatch.setattr(job.os, "_exit", end)
+        task = {"runs": {RUN: {}}, "request": {"output": str(tmp_path)}, "notice": seconds, "requeue": 100}
+        return job._Notice(task), calls
+
+    yield make
+    interrupt.clear()
+
+
+def test_a_transient_failure_to_queue_the_job_again_is_tried_again(notice, capsys):
+    own, calls = notice(60, failures=2)
+    own._end_is_near()
+    with pytest.raises(SystemExit) as ended:
+        own.leave()
+    assert ended.value.code == 0
+    assert calls == [["scontrol", "requeue", "7"]] * 3
+    assert "the state is saved, the job is queued again" in capsys.readouterr().out
+
+
+def test_when_the_notice_is_over_it_is_not_tried_any_more(notice, capsys):
+    own, calls = notice(60, failures=10**9)
+    own._until = time.monotonic() + 0.05
+    with pytest.raises(Ended):
+        own._requeue("x")
+    assert 1 <= len(calls) < 10
+    assert "`python -m bench resubmit` goes on" in capsys.readouterr().out
+
+
+def test_a_run_that_is_at_no_step_does_not_keep_the_job_from_being_queued_again(notice, capsys, monkeypatch):
+    """The last moment comes before the run has stopped: nobody says that its state was saved."""
+    own, calls = notice(0.2)
+    own._end_is_near()
+    deadline = time.monotonic() + 30
+    while not calls and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert calls == [["scontrol", "requeue", "7"]]
+    with pytest.raises(SystemExit):
+        own.leave()  # it stops after all
+    assert len(calls) == 1, "and is not queued twice"
+    printed = capsys.readouterr().out
+    assert "no time to save all of the state" in printed
+    assert "the state is saved" not in printed
+
+
+def test_who_saved_first_waits_for_the_others_of_the_job(notice, tmp_path):
+    own, _ = notice(60)
+    sibling = RunFolder(tmp_path, RUN)
+    assert sibling.lock.acquire()
+    waiting = threading.Thread(target=own._wait_for_siblings)
+    waiting.start()
+    waiting.join(timeout=3 * job.POLL_SECONDS)
+    assert waiting.is_alive()
+    sibling.lock.release()
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
