@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from bench.seeds import derive
 from bench.spec import RunSpec
 from bench.store import RunFolder, digests
 
+BITS = ("bench", "git_commit", "git_dirty", "python", "torch", "hardware", "cpu_capability", "device", "threads")
+"""Facts of environment.json on which the bits of a result hang."""
 GEOMETRY_IMAGES = 2048
 """Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
 CURVE_IMAGES = 512
@@ -73,15 +76,17 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
     started = time.perf_counter()
     leads = distributed.leads()
     reset_peak_memory(settings.device)
+    here = environment(settings.device, settings.threads)
     if leads:
         folder.write_config(spec.canonical())
-        folder.write_environment(environment(settings.device, settings.threads))
+        folder.write_environment(here)
     trainer = Trainer(spec, data, settings.device)
     state, problems = distributed.share(checkpoint.load(folder) if leads else (None, []))
     earlier, incidents = 0.0, []
     if state is not None:
         trainer.restore(state["trainer"])
         earlier, incidents = state["seconds"], state["incidents"]
+        incidents += _moved(state.get("environment", here), here, trainer.progress.step)
     incidents += [f"{problem}, the run went on from step {trainer.progress.step}" for problem in problems]
 
     def elapsed() -> float:
@@ -92,7 +97,8 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
             folder.write_metrics(trainer.progress.rows)
 
     def save_checkpoint() -> None:
-        state = {"trainer": trainer.state(), "seconds": elapsed(), "incidents": incidents}
+        facts = {"seconds": elapsed(), "incidents": incidents, "environment": here}
+        state = {"trainer": trainer.state(), **facts}
         if leads:
             checkpoint.save(folder, state)
 
@@ -127,6 +133,11 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
     folder.write_result({**outcome, "id": spec.id, **facts})
     checkpoint.remove(folder)
     return str(outcome["status"])
+
+
+def _moved(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> list[str]:
+    """What is another than at the checkpoint with which the run goes on, and can change the last bits of its result."""
+    return [f"{name} {before[name]} became {now[name]} at step {step}" for name in BITS if before[name] != now[name]]
 
 
 def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:

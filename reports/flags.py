@@ -35,6 +35,7 @@ def red_flags(comparison: Comparison) -> list[str]:
         *_not_above_random(comparison),
         *_never_begun(comparison),
         *_lost(comparison.runs),
+        *_incidents(comparison.runs),
     ]
 
 
@@ -121,6 +122,14 @@ def _lost(runs: pd.DataFrame) -> list[str]:
     if contradictory:
         flags.append(f"{text.runs(contradictory)} with contradictory or damaged records, see 'Failures'.")
     return flags
+
+
+def _incidents(runs: pd.DataFrame) -> list[str]:
+    """Of runs that went on from an older checkpoint, with other code or on another machine."""
+    if "incidents" not in runs:
+        return []
+    told = runs[runs["incidents"].notna()]
+    return [f"{run.id} did not go straight through: {run.incidents}." for run in told.itertuples()]
 
 
 def _finished(runs: pd.DataFrame, column: str) -> pd.Series[Any]:

@@ -34,7 +34,8 @@ def load(outputs: Sequence[Path]) -> pd.DataFrame:
     failed; unfinished without a result.json; unreadable where result.json or config.yaml is damaged), `reason`,
     `collapsed`, `problem` (anything else wrong, in words); then flattened, with dots: `scores.linear`,
     `geometry.effective_rank`, `cost.seconds` (floats, NaN where absent), `environment.hardware`, `config.epochs`
-    (objects: None is a null in the file, NaN an absent key). The same id in two output folders gives one row; where
+    (objects: None is a null in the file, NaN an absent key); `incidents`, what happened to the run on its way, where
+    something did to any. The same id in two output folders gives one row; where
     the copies disagree, the first folder's counts and `problem` says so.
 
     Raises UserError for an output folder that does not exist.
@@ -153,6 +154,11 @@ def _result(path: Path, identifier: str) -> dict[str, Any]:
     scores = [number for name, number in values.items() if name.startswith("scores.") and number is not None]
     if not all(0 <= score <= 1 for score in scores) or bool(scores) != (status == "completed"):
         raise Damaged(f"{path.name} is {status} with the scores {scores}: expected fractions if and only if completed")
+    incidents = result.get("incidents") or []
+    if not isinstance(incidents, list) or not all(isinstance(incident, str) for incident in incidents):
+        raise Damaged(f"{path.name} has something else than lines of text under 'incidents'")
+    if incidents:
+        values["incidents"] = "; ".join(incidents)
     return {"status": status, "reason": result.get("reason"), "collapsed": bool(result.get("collapsed")), **values}
 
 

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from bench import checkpoint, interrupt
+from bench import checkpoint, interrupt, run
 from bench.interrupt import Interrupted
 from bench.lock import LockLost
 from bench.store import RunFolder
@@ -143,7 +143,26 @@ def test_a_run_stopped_at_every_third_step_ends_as_if_it_never_was(
             stops += 1
     assert stops > 4
     assert outcome(broken) == outcome(whole)
-    assert json.loads((broken / spec.id / "result.json").read_text())["incidents"] == []
+    assert incidents_of(broken, spec) == []
+
+
+def incidents_of(output, spec):
+    return json.loads((output / spec.id / "result.json").read_text())["incidents"]
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_with_other_code_or_threads_says_so(spec_of, carry_out, stop_in_step, tmp_path, monkeypatch):
+    spec, known = spec_of(), run.environment
+    stop_in_step(3)
+    with pytest.raises(Interrupted):
+        carry_out(spec, tmp_path)
+    interrupt.clear()
+    moved = {"git_commit": "0" * 40, "threads": 7}
+    monkeypatch.setattr(run, "environment", lambda *here: known(*here) | moved)
+    assert carry_out(spec, tmp_path) == "completed"
+    commit, threads = incidents_of(tmp_path, spec)
+    assert commit.endswith(f"became {'0' * 40} at step 3")
+    assert threads == "threads 1 became 7 at step 3"
 
 
 @pytest.mark.slow
@@ -166,6 +185,6 @@ def test_a_run_whose_newest_checkpoint_is_cut_short_goes_on_from_the_one_before_
     interrupt.clear()
     assert carry_out(spec, broken) == "completed"
     assert outcome(broken) == outcome(whole)
-    (incident,) = json.loads((broken / spec.id / "result.json").read_text())["incidents"]
+    (incident,) = incidents_of(broken, spec)
     assert "checkpoint.pt was not usable" in incident
     assert "went on from step 5" in incident

@@ -42,6 +42,7 @@ def write_run(tmp_path: Path) -> Writer:
         dataset: str = "imagewoof-160",
         cost: dict[str, float] | None = None,
         title: str | None = None,
+        incidents: list[str] | None = None,
     ) -> Path:
         specification = {
             "protocol": "1",
@@ -83,6 +84,7 @@ def write_run(tmp_path: Path) -> Writer:
                 "status": status,
                 "reason": reason,
                 "collapsed": collapsed,
+                "incidents": incidents or [],
                 "id": identifier,
                 "scores": scores,
                 "geometry": {"effective_rank": 40.0 + seed} if scores else {},

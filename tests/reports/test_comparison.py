@@ -12,6 +12,7 @@ from bench.reports.comparison import Comparison, compare
 from bench.reports.declared import Declared, analyse
 from bench.reports.flags import red_flags
 from bench.reports.load import load
+from bench.reports.records import from_csv, to_csv
 from bench.reports.results import results_table
 from bench.reports.rows import Row
 from bench.reports.sentences import answer, losses, unseen
@@ -196,6 +197,17 @@ def test_flags_for_scores_that_look_wrong(write_run: Writer, tmp_path: Path) -> 
         "differences to it look surer than they are.",
         "Not above the random encoder in linear accuracy: SMI (reconstructed).",
     ]
+
+
+def test_runs_that_did_not_go_straight_through_are_named(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"barlow": [0.40, 0.41], "smi": [0.42]})
+    folder = write_run("smi", 1, 0.43, incidents=["threads 1 became 2 at step 9", "torch 2.11 became 2.15 at step 20"])
+    comparison = compared(tmp_path / "runs")
+    (flag,) = red_flags(comparison)
+    happened = "threads 1 became 2 at step 9; torch 2.11 became 2.15 at step 20"
+    assert flag == f"{folder.relative_to(tmp_path / 'runs')} did not go straight through: {happened}."
+    (tmp_path / "results.csv").write_text(to_csv(comparison.runs, tmp_path))
+    assert list(from_csv(tmp_path / "results.csv")["incidents"].dropna()) == [happened]
 
 
 def test_a_clean_experiment_has_no_flag(write_run: Writer, tmp_path: Path) -> None:
