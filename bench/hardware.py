@@ -74,7 +74,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "git_commit": commit,
         "git_dirty": dirty,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # its own class cannot be in a checkpoint
         "platform": platform.platform(),
         "host": platform.node(),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
