@@ -174,5 +174,5 @@ def test_tune_writes_a_recipe_goes_on_where_it_stopped_and_run_uses_it(tmp_path,
         for config in configs
     }
     assert found == {"gaussian": (5.0, 1e-3), "identity": (10.0, 0.0123)}
-    # The recipe's own settings were kept, those of the network were changed.
-    assert {config["recipe"] for config in configs} == {"tuned (2 trials), changed"}
+    # The settings of the network are those with which it was tuned: nothing was changed.
+    assert {config["recipe"] for config in configs} == {"tuned (2 trials)"}
