@@ -79,39 +79,31 @@ class Trainer:
 
         Raises Interrupted, after a `checkpoint`, when bench.interrupt was asked for it.
         """
+        progress, pace = self.progress, Pace(checkpoint_seconds)
+        since = time.perf_counter()
+        self.method.train()
         try:
-            return self._train(probe, on_epoch, checkpoint, Pace(checkpoint_seconds))
+            while progress.step < self.total_steps and progress.first_bad_step is None:
+                self._step()
+                ends_epoch = progress.step % self.steps_per_epoch == 0
+                due, stop = pace.after_step()
+                if not (ends_epoch or due or stop):
+                    continue
+                self._look_for_bad_step()  # waits for the device, so that the time below is the steps' own
+                progress.seconds += time.perf_counter() - since
+                progress.epoch_seconds += time.perf_counter() - since
+                if progress.first_bad_step is None:
+                    if ends_epoch:
+                        self._close_epoch(probe)
+                        on_epoch()
+                    if due or stop:
+                        checkpoint()
+                        pace.saved()
+                    if stop:
+                        raise Interrupted
+                since = time.perf_counter()
         finally:
             self._ahead = None  # the processes that make pictures ready end
-
-    def _train(
-        self,
-        probe: Callable[[], Mapping[str, float | None]],
-        on_epoch: Callable[[], None],
-        checkpoint: Callable[[], None],
-        pace: Pace,
-    ) -> Progress:
-        progress, since = self.progress, time.perf_counter()
-        self.method.train()
-        while progress.step < self.total_steps and progress.first_bad_step is None:
-            self._step()
-            ends_epoch = progress.step % self.steps_per_epoch == 0
-            due, stop = pace.after_step()
-            if not (ends_epoch or due or stop):
-                continue
-            self._look_for_bad_step()  # waits for the device, so that the time below is the steps' own
-            progress.seconds += time.perf_counter() - since
-            progress.epoch_seconds += time.perf_counter() - since
-            if progress.first_bad_step is None:
-                if ends_epoch:
-                    self._close_epoch(probe)
-                    on_epoch()
-                if due or stop:
-                    checkpoint()
-                    pace.saved()
-                if stop:
-                    raise Interrupted
-            since = time.perf_counter()
         return progress
 
     def state(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from bench.lock import LockLost
 from bench.pretrain import Progress, Trainer
 from bench.seeds import derive
 from bench.spec import RunSpec
-from bench.store import RunFolder, digests
+from bench.store import RunFolder, digests, disk_trouble
 
 BITS = ("bench", "git_commit", "git_dirty", "python", "torch", "hardware", "cpu_capability", "device", "threads")
 """Facts of environment.json on which the bits of a result hang."""
@@ -57,18 +57,19 @@ def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) ->
 
     With several processes all call this; process 0 evaluates and writes. A failure of the run itself is recorded with
     its traceback (`failed`, error.log) by the process in which it happened. What says nothing about the run reaches the
-    caller and leaves it unfinished: an OSError of the disk, LockLost, Interrupted, DataGone, and BrokenUp where another
-    process is gone.
+    caller and leaves it unfinished: an OSError of the output folder, LockLost, Interrupted, DataGone, and BrokenUp
+    where another process is gone.
     """
     try:
         return _execute(spec, data, folder, settings)
-    except (OSError, LockLost, Interrupted, DataGone):
+    except (LockLost, Interrupted, DataGone):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and disk_trouble(error, settings.output) is not None:
+            raise
         if distributed.is_lost_peer(error):
             raise distributed.BrokenUp(str(error).partition("\n")[0]) from error
-        folder.write_binary(folder.path / "error.log", lambda path: path.write_text(traceback.format_exc()))
-        folder.write_result({"status": "failed", "reason": _explain(error, spec), "id": spec.id})
+        folder.write_failure(_explain(error, spec), traceback.format_exc())
         return "failed"
 
 

@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from bench.lock import LockLost
 from bench.plan import open_dataset
 from bench.run import Settings, execute
 from bench.spec import RunSpec
-from bench.store import RunFolder, disk_errors, disk_trouble
+from bench.store import RunFolder, disk_errors
 
 POLL_SECONDS = 0.5
 
@@ -125,7 +124,7 @@ def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str
     """Carry out a run that process 0 has locked; False when the lock was lost to somebody else."""
     folder.lock.adopt(token)
     try:
-        status = _execute(spec, datasets.load(spec), folder, settings)
+        status = execute(spec, datasets.load(spec), folder, settings)
     except LockLost as error:
         if distributed.size() > 1:
             raise distributed.BrokenUp(str(error)) from error
@@ -136,17 +135,6 @@ def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str
     if status == "failed" and distributed.size() > 1:
         raise distributed.BrokenUp(f"{spec.id} failed in process {distributed.rank()}")  # others wait in mid-step
     return True
-
-
-def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -> str:
-    """The status with which a run ended; an error of the system that is not the output folder's is the run's own."""
-    try:
-        return execute(spec, data, folder, settings)
-    except OSError as error:
-        if disk_trouble(error, settings.output) is not None:
-            raise
-        folder.write_failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-        return "failed"
 
 
 class _Datasets:

@@ -28,10 +28,11 @@ class StreamedCanvases:
         return self.shape[0]
 
     def __getitem__(self, rows: int | Sequence[int] | np.ndarray) -> np.ndarray:
-        if np.ndim(rows) == 0:
-            return self[np.array([rows])][0]
-        canvases = np.zeros((len(rows), *self.shape[1:]), dtype=np.uint8)  # type: ignore[arg-type]
-        for canvas, row in zip(canvases, np.asarray(rows), strict=True):
+        rows = np.asarray(rows)
+        if rows.ndim == 0:
+            return self[rows[None]][0]
+        canvases = np.zeros((len(rows), *self.shape[1:]), dtype=np.uint8)
+        for canvas, row in zip(canvases, rows, strict=True):
             height, width = self._sizes[row]
             canvas[:, :height, :width] = self._picture(row)
         return canvases
