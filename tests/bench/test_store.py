@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench import worker
+from bench import run, worker
 from bench.errors import UserError
 from bench.run import Settings
 from bench.store import RunFolder, disk_errors, disk_trouble
@@ -64,17 +64,17 @@ def test_an_output_that_is_a_file_is_one_line(tmp_path):
 def carry_out(tmp_path, monkeypatch):
     """One run whose own code raises this error, as a worker carries it out."""
 
-    def run(raised):
-        def execute(*_):
+    def carry(raised):
+        def inside(*_):
             raise raised
 
-        monkeypatch.setattr(worker, "execute", execute)
+        monkeypatch.setattr(run, "_execute", inside)
         folder = RunFolder(tmp_path, "digits/smi/0a/seed0")
         assert folder.lock.acquire()
         datasets, settings = SimpleNamespace(load=lambda spec: None), Settings(tmp_path, torch.device("cpu"), 1, 120)
         return folder, worker._carry_out(None, datasets, folder, folder.lock.token, settings)
 
-    return run
+    return carry
 
 
 def test_a_file_that_a_runs_own_code_misses_is_the_runs_failure(carry_out):
@@ -84,7 +84,7 @@ def test_a_file_that_a_runs_own_code_misses_is_the_runs_failure(carry_out):
     assert result["status"] == "failed"
     assert result["reason"].startswith("FileNotFoundError")
     assert ELSEWHERE in result["reason"]
-    assert "in execute" in (folder.path / "error.log").read_text()
+    assert "in inside" in (folder.path / "error.log").read_text()
 
 
 def test_a_full_disk_is_not_the_runs_failure(carry_out, tmp_path):
