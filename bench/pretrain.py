@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -151,9 +152,8 @@ class Trainer:
         optim.set_learning_rate(self.optimizer, rate, peak)
         rows = self._batch(epoch, batch)
         parameters = self._draw(rows, epoch, batch)
-        parts = self._own_parts()
-        for number, samples in enumerate(parts, start=1):
-            last = number == len(parts)
+        for number, samples in enumerate(self._parts, start=1):
+            last = number == len(self._parts)
             with self._parallel.no_sync() if self._parallel and not last else nullcontext():
                 self._accumulate(rows[samples], [p[samples] for p in parameters])
         if self.method.trains:
@@ -169,7 +169,8 @@ class Trainer:
         size = self.spec.protocol.batch_size
         return self._on_device[1][batch * size : (batch + 1) * size]
 
-    def _own_parts(self) -> list[slice]:
+    @cached_property
+    def _parts(self) -> list[slice]:
         """Which samples of a batch this process takes, in each of the parts in which it goes through."""
         protocol = self.spec.protocol
         parts = torch.arange(protocol.batch_size).tensor_split(protocol.accumulate)
@@ -186,8 +187,7 @@ class Trainer:
             step = self.progress.step
             steps = max(1, self.total_steps - step)  # a measurement may go on beyond the last
             batches = itertools.islice(self.order.batches(step), steps)
-            parts = self._own_parts()
-            self._ahead = images.stream(batch[own] for batch in batches for own in parts)
+            self._ahead = images.stream(batch[own] for batch in batches for own in self._parts)
             canvases = next(self._ahead)
         return canvases
 

@@ -10,7 +10,7 @@ import numpy as np
 from bench.reports import text
 from bench.reports.comparison import Comparison
 from bench.reports.rows import Row, leaves
-from bench.reports.style import Style, canvas, legend_beside, styles
+from bench.reports.style import Style, canvas, legend_beside, name_axis, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def accuracy_against_cost(comparison: Comparison) -> Figure | None:
     looks = styles(comparison.rows)
     for axes, column in zip(all_axes, panels, strict=True):
         _against(axes, column, known[column], looks)
-    all_axes[0].set_ylabel(f"{text.metric(comparison.metric)} on {comparison.title} (%)")
+    all_axes[0].set_ylabel(name_axis(f"{text.metric(comparison.metric)} on {comparison.title} (%)", 2.6))
     legend_beside(all_axes[-1])
     return figure
 
@@ -68,7 +68,7 @@ def sweeps(comparison: Comparison) -> Figure | None:
         axes.minorticks_off()
         axes.set_xlabel(SWEEPS[field])
         axes.grid(lw=0.4)
-    panels[0].set_ylabel(f"{text.metric(comparison.metric)} on {comparison.title} (%)")
+    panels[0].set_ylabel(name_axis(f"{text.metric(comparison.metric)} on {comparison.title} (%)", 2.6))
     legend_beside(panels[-1])
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.reports.comparison import Comparison
-from bench.reports.style import REFERENCE_COLORS, canvas, legend_beside, styles
+from bench.reports.style import REFERENCE_COLORS, canvas, legend_beside, name_axis, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ def learning_curves(comparison: Comparison, curves: pd.DataFrame) -> Figure | No
         level = 100 * untrained["knn_validation"].mean()
         axes.axhline(level, color=REFERENCE_COLORS["random"], lw=1.2, dashes=(4, 3), label="random encoder")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.set(xlabel="epoch", ylabel=f"kNN on {comparison.title}\n(% of validation images)")
+    axes.set(xlabel="epoch", ylabel=name_axis(f"kNN on {comparison.title} (% of validation images)", 3.0))
     legend_beside(axes)
     axes.grid(lw=0.4)
     return figure

@@ -15,7 +15,7 @@ from bench.reports.study import STUDY, Group, Options, Record, groups_of, varian
 from bench.reports.study_factors import effects
 from bench.reports.study_ranking import leads
 from bench.reports.study_variance import components
-from bench.reports.style import Drawing, Style, canvas, legend_beside, reference_line, rendered, style
+from bench.reports.style import Drawing, Style, canvas, distinct, legend_beside, reference_line, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def looks(groups: Sequence[Group]) -> dict[str, Style]:
     for group in groups:
         if group.arm not in methods.setdefault(group.method, []):
             methods[group.method].append(group.arm)
-    return {arm: style(method, index) for method, arms in methods.items() for index, arm in enumerate(arms)}
+    return distinct({arm: style(method, index) for method, arms in methods.items() for index, arm in enumerate(arms)})
 
 
 def _curves(groups: Sequence[Group], record: Record, options: Options) -> Figure | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from bench.reports.figure_curves import learning_curves, losses
 from bench.reports.figure_datasets import critical_difference, profiles
 from bench.reports.overview import Overview
 from bench.reports.statistics import ALPHA
-from bench.reports.style import Drawing, canvas, reference_line, rendered, styles
+from bench.reports.style import Drawing, canvas, name_axis, reference_line, rendered, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,7 +95,8 @@ def accuracy(comparison: Comparison) -> Figure | None:
     rows = [row for row in comparison.rows if row.score and row.method != "random"]
     if not rows:
         return None
-    figure, (axes,) = canvas(1, width=6.4, height=1.1 + 0.42 * len(rows))
+    names = [fill(row.label, 30) for row in rows]
+    figure, (axes,) = canvas(1, width=6.4, height=1.1 + _row_height(names, least=0.42) * len(rows))
     looks = styles(comparison.rows)
     for position, row in enumerate(rows):
         assert row.score is not None
@@ -106,12 +107,12 @@ def accuracy(comparison: Comparison) -> Figure | None:
             ends = [100 * end for end in row.score.interval]
             axes.plot(ends, [position, position], "|-", color=look.color, lw=1.6, ms=7, mew=1.6)
         axes.plot([mean], [position], look.marker, color=look.color, ms=7)
-    axes.set_yticks(range(len(rows)), [fill(row.label, 30) for row in rows])
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     for row in comparison.rows:
         if row.method == "random" and row.score:
             reference_line(axes, 100 * row.score.mean, "random encoder")
-    axes.set_xlabel(f"{text.metric(comparison.metric)} on {comparison.title} (% of test images)")
+    axes.set_xlabel(name_axis(f"{text.metric(comparison.metric)} on {comparison.title} (% of test images)", 4.4))
     axes.grid(axis="x", lw=0.4)
     return figure
 
@@ -121,7 +122,8 @@ def differences(comparison: Comparison) -> Figure | None:
     rows = [row for row in comparison.competing if row.difference]
     if not rows or comparison.reference is None:
         return None
-    figure, (axes,) = canvas(1, width=6.4, height=1.1 + 0.36 * len(rows))
+    names = [fill(row.label, 30) for row in rows]
+    figure, (axes,) = canvas(1, width=6.4, height=1.1 + _row_height(names, least=0.36) * len(rows))
     looks = styles(comparison.rows)
     for position, row in enumerate(rows):
         assert row.difference is not None
@@ -131,9 +133,14 @@ def differences(comparison: Comparison) -> Figure | None:
             axes.plot(ends, [position, position], "|-", color=look.color, lw=1.6, ms=7, mew=1.6)
         face = look.color if row.p is not None and row.p < ALPHA else "white"
         axes.plot([100 * row.difference.difference], [position], look.marker, mec=look.color, mfc=face, ms=7.5, mew=1.4)
-    axes.set_yticks(range(len(rows)), [fill(row.label, 30) for row in rows])
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     reference_line(axes, 0.0, comparison.reference.label)
-    axes.set_xlabel(f"difference in {text.metric(comparison.metric)} on {comparison.title} (points)")
+    axes.set_xlabel(name_axis(f"difference in {text.metric(comparison.metric)} on {comparison.title} (points)", 4.4))
     axes.grid(axis="x", lw=0.4)
     return figure
+
+
+def _row_height(names: Sequence[str], least: float) -> float:
+    """Inches for a row whose name may have several lines."""
+    return max(least, *(0.1 + 0.17 * (1 + name.count("\n")) for name in names))

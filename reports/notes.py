@@ -35,10 +35,6 @@ def notes(comparison: Comparison, decimals: int) -> list[str]:
     ]
 
 
-def tuned(row: Row) -> bool:
-    return row.recipe.startswith("tuned")
-
-
 def recipes(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Labels of the rows by their recipe."""
     found: dict[str, list[str]] = {}
@@ -180,7 +176,7 @@ def _recipes(rows: Sequence[Row]) -> list[str]:
     known = recipes(rows)
     if set(known) <= {DEFAULT_RECIPE}:
         return []
-    mark = f"{MARK} tuned on validation data. " if any(tuned(row) for row in rows) else ""
+    mark = f"{MARK} tuned on validation data. " if any(row.tuned for row in rows) else ""
     return [f"{mark}Recipes: {'; '.join(f'{recipe}: {_some(labels)}' for recipe, labels in sorted(known.items()))}."]
 
 

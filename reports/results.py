@@ -12,7 +12,7 @@ from bench.reports import statistics, text
 from bench.reports.comparison import Comparison
 from bench.reports.flags import red_flags
 from bench.reports.measures import MEASURES, Measure, measures
-from bench.reports.notes import MARK, notes, tuned
+from bench.reports.notes import MARK, notes
 from bench.reports.rows import Row, summary_of
 from bench.reports.sentences import decimals_of, losses
 from bench.reports.statistics import Summary
@@ -94,7 +94,7 @@ def _accuracy(summary: Summary | None, n: int, decimals: int, bold: bool) -> Cel
 
 
 def _name(row: Row) -> tuple[str, ...]:
-    title = f"{row.title} {MARK}" if tuned(row) else row.title
+    title = f"{row.title} {MARK}" if row.tuned else row.title
     if not row.changes:
         return title, row.digest
     *first, last = row.changes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -77,6 +77,10 @@ class Row:
         return " / ".join(sorted(found)) if len(found) else DEFAULT_RECIPE
 
     @property
+    def tuned(self) -> bool:
+        return self.recipe.startswith("tuned")
+
+    @property
     def difference(self) -> Difference | None:
         return self.against.difference if self.against else None
 
@@ -136,17 +140,27 @@ def summary_of(row: Row, column: str) -> Summary | None:
 def _labelled(rows: list[Row]) -> list[Row]:
     """Several configurations of one method are told apart by the fields in which they differ."""
     labelled = []
-    for row in rows:
-        variants = [_configuration(other.runs) for other in rows if other.method == row.method]
-        own = _configuration(row.runs)
-        fields = sorted({field for variant in variants for field in variant})
-        differing = [field for field in fields if len({repr(variant.get(field)) for variant in variants}) > 1]
-        changes = (f"{field.removeprefix('method.config.')}={own.get(field)}" for field in differing)
-        labelled.append(replace(row, changes=tuple(changes)))
+    for method in dict.fromkeys(row.method for row in rows):
+        own = [row for row in rows if row.method == method]
+        variants = [_configuration(row.runs) for row in own]
+        fields = _telling(variants, tuned=all(row.tuned for row in own))
+        for row, variant in zip(own, variants, strict=True):
+            changes = (f"{field.removeprefix('method.config.')}={variant.get(field)}" for field in fields)
+            labelled.append(replace(row, changes=tuple(changes)))
     labels = [row.label for row in labelled]
     return [
         replace(row, title=f"{row.title} ({row.method})") if labels.count(row.label) > 1 else row for row in labelled
     ]
+
+
+def _telling(variants: Sequence[Mapping[str, Any]], tuned: bool) -> list[str]:
+    """The fields in which the configurations differ. Where each was tuned, the numbers that tuning found are no part
+    of a name, if the other fields tell the configurations apart."""
+    fields = sorted({field for variant in variants for field in variant})
+    differing = [field for field in fields if len({repr(variant.get(field)) for variant in variants}) > 1]
+    choices = [field for field in differing if any(isinstance(variant.get(field), str | bool) for variant in variants)]
+    apart = {tuple(repr(variant.get(field)) for field in choices) for variant in variants}
+    return choices if tuned and len(apart) == len(variants) else differing
 
 
 def _configuration(runs: pd.DataFrame) -> dict[str, Any]:

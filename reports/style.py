@@ -1,12 +1,12 @@
-"""How figures look: a method's colour, marker and dashes from its name alone; canvases and forms."""
+"""How figures look: a method's colour, marker and dashes from its name; canvases and forms."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,26 @@ def styles(rows: Sequence[Row]) -> dict[str, Style]:
     variants: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.changes, row.digest)):
         variants.setdefault(row.method, []).append(row)
-    return {row.label: style(method, index) for method, own in variants.items() for index, row in enumerate(own)}
+    return distinct(
+        {row.label: style(method, index) for method, own in variants.items() for index, row in enumerate(own)}
+    )
+
+
+def distinct(preferred: Mapping[str, Style]) -> dict[str, Style]:
+    """The styles, each with the next free marker where an earlier one has taken its own: names can hash alike.
+
+    Beyond as many styles as there are markers, colour and marker together are still taken once.
+    """
+    looks: dict[str, Style] = {}
+    for label, look in preferred.items():
+        start = MARKERS.index(look.marker)
+        choices = [replace(look, marker=marker) for marker in MARKERS[start:] + MARKERS[:start]]
+        markers = {other.marker for other in looks.values()}
+        pairs = {(other.color, other.marker) for other in looks.values()}
+        free = [one for one in choices if one.marker not in markers]
+        unlike = [one for one in choices if (one.color, one.marker) not in pairs]
+        looks[label] = (free or unlike or choices)[0]
+    return looks
 
 
 def canvas(panels: int, width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -103,6 +122,15 @@ def legend_beside(axes: Axes) -> None:
         bbox_to_anchor=(1.01, 0.5),
         handlelength=3.2,
     )
+
+
+def name_axis(words: str, inches: float) -> str:
+    """An axis's name, in lines that fit beside `inches` of axis: broken before its unit first."""
+    width = round(11.5 * inches)
+    if len(words) <= width:
+        return words
+    what, _, unit = words.rpartition(" (")
+    return f"{fill(what, width)}\n({unit}"
 
 
 def reference_line(axes: Axes, level: float, text: str) -> None:

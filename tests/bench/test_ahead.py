@@ -1,7 +1,6 @@
 """Pictures that are decoded by other processes while a run goes on: the same pictures, the same results."""
 
 import copy
-import json
 import os
 import signal
 import subprocess
@@ -27,7 +26,6 @@ from bench.pretrain import Trainer
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=2", "image_size=16"]
-TIMES = {"images_per_second", "memory_mib"}
 
 
 @pytest.fixture(scope="module")
@@ -163,20 +161,8 @@ def words(pictures, output, data_root, epochs, *more):
     return [sys.executable, "-m", "bench", *base, *plan, "--jobs", "1", *TINY, *more]
 
 
-def outcome(output):
-    """The one run's id and results without times and memory."""
-    import csv
-
-    (path,) = output.glob("*/*/*/seed*/result.json")
-    result = json.loads(path.read_text())
-    with open(path.parent / "metrics.csv", newline="") as handle:
-        rows = [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(handle)]
-    encoder = (path.parent / "encoder.safetensors").read_bytes()
-    return result["id"], result["status"], result["scores"], result["geometry"], rows, encoder
-
-
 @pytest.mark.slow
-def test_a_run_is_the_same_run_however_its_pictures_come_and_whatever_interrupts_it(pictures, tmp_path):
+def test_a_run_is_the_same_run_however_its_pictures_come_and_whatever_interrupts_it(pictures, outcome, tmp_path):
     """Asked to stop by a signal to all of its processes, as a terminal or SLURM sends it; then killed with SIGKILL."""
     kept, streamed = tmp_path / "kept", tmp_path / "streamed"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -1,6 +1,5 @@
 """The command itself, as real processes on real data: killed and resumed, shared, diverging, failing, mistaken."""
 
-import csv
 import json
 import os
 import shutil
@@ -17,7 +16,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=2", "batch_size=128"]
-TIMES = {"images_per_second", "memory_mib"}
 
 pytestmark = pytest.mark.slow
 
@@ -38,22 +36,7 @@ def run_folders(output):
     return {str(path.parent.relative_to(output)): path.parent for path in output.glob("*/*/*/seed*/config.yaml")}
 
 
-def outcome(folder):
-    """What must not depend on interruptions: everything but times and memory."""
-    result = json.loads((folder / "result.json").read_text())
-    with open(folder / "metrics.csv", newline="") as handle:
-        rows = [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(handle)]
-    predictions = dict(np.load(folder / "predictions.npz"))
-    return {
-        "scores": result["scores"],
-        "geometry": result["geometry"],
-        "rows": rows,
-        "encoder": (folder / "encoder.safetensors").read_bytes(),
-        "predictions": {name: value.tobytes() for name, value in predictions.items()},
-    }
-
-
-def test_a_run_killed_again_and_again_ends_as_if_it_never_was(tmp_path):
+def test_a_run_killed_again_and_again_ends_as_if_it_never_was(outcome, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert call(whole, epochs="12").returncode == 0
     kills = 0
@@ -82,7 +65,7 @@ KILLS, WITHIN_SECONDS = 50, 2 * 3600
 
 
 @pytest.mark.soak
-def test_an_experiment_killed_at_fifty_random_moments_ends_as_if_it_never_was(tmp_path):
+def test_an_experiment_killed_at_fifty_random_moments_ends_as_if_it_never_was(outcome, tmp_path):
     """A kill counts when it hits an unfinished run that had come further since the kill before. Where a plan ends
     before there are enough, it is compared and begun anew."""
     plan = {"methods": "smi,barlow", "seeds": "2", "epochs": "60"}
@@ -158,7 +141,7 @@ def test_finished_runs_are_not_repeated_and_more_seeds_add(tmp_path):
     }
 
 
-def test_two_commands_with_one_plan_share_it(tmp_path):
+def test_two_commands_with_one_plan_share_it(outcome, tmp_path):
     output = tmp_path / "o"
     both = [
         subprocess.Popen(command(output, "--jobs", "1", seeds="3"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -247,7 +230,7 @@ def test_a_failing_run_is_recorded_with_its_traceback_and_takes_nothing_down(tmp
     assert call(output, methods=f"file:{tmp_path / 'broken.py'}").returncode == 0, "mended, it is another run"
 
 
-def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(tmp_path):
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(outcome, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert call(whole).returncode == 0
     (key,) = run_folders(whole)
@@ -310,7 +293,7 @@ class Noisy(Method):
 '''
 
 
-def test_a_methods_own_randomness_follows_the_seed_and_not_the_process(tmp_path):
+def test_a_methods_own_randomness_follows_the_seed_and_not_the_process(outcome, tmp_path):
     (tmp_path / "noisy.py").write_text(NOISY)
     alone, after = tmp_path / "alone", tmp_path / "after"
     assert call(alone, methods=f"file:{tmp_path / 'noisy.py'}").returncode == 0

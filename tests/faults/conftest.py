@@ -1,15 +1,12 @@
 """A small run on digits: its specification, in this process and as a command, and what must not depend on faults."""
 
-import csv
 import functools
-import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -24,7 +21,6 @@ from bench.store import RunFolder
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=1", "batch_size=128"]
-TIMES = {"images_per_second", "memory_mib"}
 
 
 @pytest.fixture(scope="session")
@@ -107,28 +103,6 @@ def start(command):
         if process.poll() is None:
             os.killpg(process.pid, 9)
             process.wait()
-
-
-@pytest.fixture(scope="session")
-def outcome():
-    """Of a run folder or of the only run of an output folder: everything but times, memory and incidents."""
-
-    def of(folder):
-        if not (folder / "result.json").exists():
-            (folder,) = {path.parent for path in folder.glob("*/*/*/seed*/result.json")}
-        result = json.loads((folder / "result.json").read_text())
-        with open(folder / "metrics.csv", newline="") as handle:
-            rows = [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(handle)]
-        predictions = dict(np.load(folder / "predictions.npz"))
-        return {
-            "scores": result["scores"],
-            "geometry": result["geometry"],
-            "rows": rows,
-            "encoder": (folder / "encoder.safetensors").read_bytes(),
-            "predictions": {name: value.tobytes() for name, value in predictions.items()},
-        }
-
-    return of
 
 
 def environment():

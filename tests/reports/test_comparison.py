@@ -71,6 +71,27 @@ def test_difference_and_p_are_scipys_with_holm_over_the_competing_rows(experimen
     assert rows["Supervised"].difference is not None
 
 
+@pytest.mark.parametrize(
+    ("recipes", "names"),
+    [
+        (("tuned (16 trials)",) * 2, {("transform=gaussian",), ("transform=identity",)}),
+        (("tuned (16 trials)", "default"), {("transform=gaussian", "w=13.6"), ("transform=identity", "w=38.0")}),
+    ],
+)
+def test_numbers_that_tuning_found_are_no_part_of_a_name_where_choices_tell_arms_apart(
+    write_run: Writer, tmp_path: Path, recipes: tuple[str, str], names: set[tuple[str, ...]]
+) -> None:
+    for recipe, transform, weight in zip(recipes, ("gaussian", "identity"), (13.6, 38.0), strict=True):
+        write_run("smi", 0, 0.4, config={"transform": transform, "w": weight}, shared={"recipe": recipe})
+    assert {row.changes for row in compared(tmp_path / "runs").rows} == names
+
+
+def test_tuned_configurations_alike_but_for_numbers_are_named_by_them(write_run: Writer, tmp_path: Path) -> None:
+    for weight in (1.0, 2.0):
+        write_run("smi", 0, 0.4, config={"transform": "gaussian", "w": weight}, shared={"recipe": "tuned (16 trials)"})
+    assert {row.changes for row in compared(tmp_path / "runs").rows} == {("w=1.0",), ("w=2.0",)}
+
+
 def test_a_declared_reference_may_be_a_reference_row_or_one_configuration(experiment: Path) -> None:
     random = compared(experiment, "random")
     assert random.reference is not None

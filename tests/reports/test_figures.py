@@ -1,6 +1,7 @@
 """Styles that belong to a name, and figures that show what the runs hold."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,38 @@ def test_a_style_depends_on_the_name_alone_and_known_methods_differ() -> None:
     assert len({(look.color, look.marker) for look in more}) == len({(look.color, look.dashes) for look in more}) == 14
     assert style.style("smi", 1).color == style.style("smi").color
     assert style.style("smi", 1) != style.style("smi")
+
+
+def test_methods_of_one_figure_have_markers_of_their_own_and_keep_their_colours() -> None:
+    alike = {label: style.Style(color, "v", ()) for label, color in zip("abc", style.PALETTE, strict=False)}
+    looks = style.distinct(alike)
+    assert looks["a"] == alike["a"]
+    assert len({look.marker for look in looks.values()}) == len(looks)
+    assert [look.color for look in looks.values()] == [look.color for look in alike.values()]
+    crowd = style.distinct({str(index): style.style(f"method{index}") for index in range(30)})
+    assert len({(look.color, look.marker) for look in crowd.values()}) == len(crowd)
+
+
+def test_names_of_axes_stay_within_the_figure(write_run: Writer, tmp_path: Path) -> None:
+    for method in ("smi", "barlow"):
+        for seed in range(2):
+            write_run(method, seed, 0.4 + 0.01 * seed, cost={"seconds_pretrain": 20.0})
+    title = "folder:/home/somebody/pictures/flowers-of-the-alps-at-160-pixels"
+    comparison = replace(compared(tmp_path / "runs"), title=title)
+    measured = curves(load([tmp_path / "runs"]))[0]
+    for figure in (
+        figures.accuracy(comparison),
+        figures.differences(comparison),
+        figure_cost.accuracy_against_cost(comparison),
+        figure_curves.learning_curves(comparison, measured),
+    ):
+        assert figure is not None
+        figure.draw_without_rendering()
+        named = (name for axes in figure.axes for name in (axes.xaxis.label, axes.yaxis.label) if name.get_text())
+        for box in (name.get_window_extent() for name in named):
+            assert min(box.x0, box.y0) >= 0
+            assert box.x1 <= figure.bbox.x1
+            assert box.y1 <= figure.bbox.y1
 
 
 def test_accuracy_shows_every_seed_the_mean_and_the_interval(experiment: Path) -> None:
