@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 import yaml
 
+from bench.analysis.options import parsed
 from bench.arms import Arm, parse
 from bench.config.check import build
 from bench.errors import UserError, suggest
@@ -20,7 +21,6 @@ from bench.plan import Request, plan
 from bench.spec import RunSpec
 
 FOLDER = Path(__file__).parent / "config" / "study"
-ANALYSES = Path(__file__).parent / "analysis"
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,8 @@ class Study:
                 f"reference: {self.reference} is not one of the study's arms.{suggest(self.reference, self.arms)}"
             )
 
-        missing = [name for name in self.analysis if not (ANALYSES / f"{name}.py").is_file()]
-        if missing:
-            raise UserError(f"There is no analysis '{missing[0]}'.{suggest(missing[0], _analyses())}")
+        for name, options in self.analysis.items():
+            parsed(name, options)
         if self.section == "grid" and not (self.grid and all(map(_is_number, itertools.chain(*self.grid.values())))):
             raise UserError("A study with the section 'grid' needs a grid, of numbers alone.")
         if self.section in ("variance", "ranking") and not self.variants:
@@ -225,10 +224,6 @@ def trained(study: Study) -> list[Arm]:
 
     arms = [parse(name) for name in study.arms]
     return [arm for arm in arms if discover.load("methods", arm.method).trains]
-
-
-def _analyses() -> list[str]:
-    return sorted(path.stem for path in ANALYSES.glob("[!_]*.py"))
 
 
 def _is_number(text: str) -> bool:

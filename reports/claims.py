@@ -17,6 +17,7 @@ from bench.reports.power import MOST_SEEDS, POWER
 from bench.reports.statistics import ALPHA, Difference
 
 SUPPORTED = "supported"
+NEGLIGIBLE = "too small to matter"
 CONTRADICTED = "contradicted"
 UNDECIDED = "not distinguishable"
 UNTESTED = "not testable here"
@@ -94,7 +95,8 @@ def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
 
     `n` is the number of runs of each group. Superiority is tested at 2.5 % on each side, as the tables' two-sided 5 %,
     non-inferiority and equivalence at 5 % on one side (bench.reports.equivalence): the chance of 'supported' where
-    the claim is false is at most that. 'Contradicted' is provisional until `combined` has corrected it.
+    the claim is false is at most that. A gain that is above 0 and below the margin, both shown, is too small to matter.
+    'Contradicted' is provisional until `combined` has corrected it.
     """
     if difference is None or difference.error is None or difference.degrees_of_freedom is None:
         return Judged(UNTESTED, "no test is possible: too few runs, or none of them differ", difference)
@@ -103,7 +105,7 @@ def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
     p_for, p_against = _p_values(estimate, difference.error, difference.degrees_of_freedom, claim)
     verdict = UNDECIDED
     if p_for < _level(claim):
-        verdict = SUPPORTED
+        verdict = NEGLIGIBLE if claim.test == "superiority" and p_against < _level(claim) else SUPPORTED
     elif p_against < _level(claim):
         verdict = CONTRADICTED
     needed = None
@@ -116,14 +118,16 @@ def judge_exact(own: float, other: float, claim: Claim) -> Judged:
     """The verdict on two numbers that carry no noise."""
     difference = own - other if not claim.ratio else math.log(own / other)
     gain = difference if claim.better == "higher" else -difference
-    return Judged(SUPPORTED if gain > _margin(claim) else CONTRADICTED, "", Difference(difference))
+    verdict = SUPPORTED if gain > _margin(claim) else NEGLIGIBLE if gain > 0 else CONTRADICTED
+    return Judged(verdict, "", Difference(difference))
 
 
 def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:
     """The claim's verdict from those of its parts, and the parts, contradictions corrected for their number.
 
-    Supported where every part is, which needs no correction (an intersection-union test). Contradicted where one part
-    is after Holm's correction over all of them. Not testable where a part is missing and none contradicts.
+    Supported where every part is, which needs no correction (an intersection-union test); too small to matter where
+    parts are only that. Contradicted where one part is after Holm's correction over all of them. Not testable where a
+    part is missing and none contradicts.
     """
     adjusted = statistics.holm([part.p_against for part in parts])
     found = []
@@ -136,7 +140,9 @@ def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:
         return CONTRADICTED, found
     if UNTESTED in verdicts or not verdicts:
         return UNTESTED, found
-    return (SUPPORTED if set(verdicts) == {SUPPORTED} else UNDECIDED), found
+    if UNDECIDED in verdicts:
+        return UNDECIDED, found
+    return (NEGLIGIBLE if NEGLIGIBLE in verdicts else SUPPORTED), found
 
 
 def _evidence(part: Judged) -> tuple[Difference | None, float | None, float | None, int | None]:

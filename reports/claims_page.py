@@ -9,15 +9,15 @@ from pathlib import Path
 
 from bench.files import write_text
 from bench.reports import text
-from bench.reports.claims import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTED, Claim
+from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, UNTESTED, Claim
 from bench.reports.claims_evidence import Evidence, Part, Verdict
 from bench.reports.results import table_label
-from bench.reports.statistics import ALPHA, Difference
+from bench.reports.statistics import Difference
 from bench.reports.tables import Cell, Column, Table
 from bench.reports.verify import records_drifts
 from bench.reports.verify_text import html_lines, markdown_lines, text_drifts
 
-ORDER = (SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTED)
+ORDER = (SUPPORTED, NEGLIGIBLE, CONTRADICTED, UNDECIDED, UNTESTED)
 STEM = "claims"
 
 
@@ -27,8 +27,8 @@ def table(verdicts: Sequence[Verdict]) -> Table:
         label=table_label(STEM),
         caption=(
             "Verdicts on claims that were declared before the runs. Supported: every comparison of the claim is. "
-            "Contradicted: one of them is, after Holm's correction. Superiority at 2.5 % on each side, "
-            "non-inferiority and equivalence at 5 % on one."
+            "Too small to matter: shown, but by less than the declared margin. Contradicted: one of them is, after "
+            "Holm's correction. Superiority at 2.5 % on each side, non-inferiority and equivalence at 5 % on one."
         ),
         columns=[
             Column("claim", numeric=False),
@@ -39,7 +39,7 @@ def table(verdicts: Sequence[Verdict]) -> Table:
         body=[
             [
                 Cell((one.claim.name,)),
-                Cell((one.verdict,), bold=one.verdict in (SUPPORTED, CONTRADICTED)),
+                Cell((one.verdict,), bold=one.verdict not in (UNDECIDED, UNTESTED)),
                 Cell((one.claim.test, _margin(one.claim))),
                 Cell((one.claim.study,)),
             ]
@@ -67,8 +67,9 @@ def reconstruction(evidence: Sequence[Evidence]) -> str:
     forms = [arm for arm in arms if arm.partition(":")[0] == "smi"]
     return (
         "SMI here is a reconstruction: the paper's equation is not public, and its authors' code neither. What is "
-        "judged is how the forms below fare, not the paper's own runs; a claim that no form supports may still hold "
-        f"of the original. Forms tried: {text.listed(forms) if forms else 'none yet'}."
+        "judged is the arm that a claim names, `smi` in its default form, not the paper's own runs: a claim that fails "
+        "here may still hold of the original, or of another form. Forms and ablations in the studies' reports: "
+        f"{text.listed(forms) if forms else 'none yet'}."
     )
 
 
@@ -166,18 +167,12 @@ def _sentence(claim: Claim, part: Part) -> str:
         if found.p_for is not None and found.p_against is not None:
             words.append(f"one-sided {text.p_value(found.p_for)} for it, {text.p_value(found.p_against)} against it")
     words += [found.reason] if found.reason else []
-    if _is_small(claim, part):
-        words.append(f"though by less than the {_size(claim, claim.margin)} that were declared to matter")
-    if found.verdict == UNDECIDED:
+    if found.verdict == NEGLIGIBLE:
+        words.append(f"less than the {_size(claim, claim.margin)} that were declared to matter")
+    if found.verdict == UNDECIDED and not found.reason:
         needed = "more than 1000 seeds" if found.needed is None else f"about {found.needed} seeds"
         words.append(f"{needed} would decide it with 80 % probability, were this difference the true one")
     return f"{head}; {'; '.join(words)}."
-
-
-def _is_small(claim: Claim, part: Part) -> bool:
-    against = part.judged.p_against
-    supported = part.judged.verdict == SUPPORTED and claim.test == "superiority"
-    return supported and against is not None and against < ALPHA / 2
 
 
 def _column(claim: Claim) -> str:

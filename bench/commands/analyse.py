@@ -7,8 +7,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.options import NAMES, OPTIONS, parsed
 from bench.commands._options import add_data_options, comma_separated
-from bench.errors import UserError, suggest
+from bench.errors import UserError
 
 HELP = "Look into finished encoders: geometry, localisation, few labels, transfer; and how objectives pull."
 EXAMPLES = """geometry      effective rank, alignment, uniformity, redundancy, class separation, spectra, CKA;
@@ -26,17 +27,6 @@ examples:
   python -m bench analyse localisation runs --annotations data/annotations/trimaps
   python -m bench analyse dynamics
 """
-NAMES = ("geometry", "localisation", "semi", "transfer", "dynamics")
-OPTIONS = {
-    "images": ("geometry", "localisation"),
-    "seed": ("geometry", "localisation", "dynamics"),
-    "annotations": ("localisation",),
-    "background": ("localisation",),
-    "fractions": ("semi",),
-    "fine": ("transfer",),
-    "coarse": ("transfer",),
-}
-"""Which analyses take an option; where it is not given, the analysis' own default holds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,17 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", metavar="METHOD", help="method the others are compared with; default barlow")
     parser.add_argument(
         "--annotations",
-        type=Path,
         metavar="DIR",
         help="localisation: boxes (VOC .xml, or CUB's bounding_boxes.txt) or trimaps (.png) of the test images",
     )
     parser.add_argument(
         "--background", metavar="NAME", help="localisation: dataset of the composed pictures' backgrounds"
     )
-    parser.add_argument(
-        "--images", type=int, metavar="N", help="test images examined; default 2048 (localisation: 1024)"
-    )
-    parser.add_argument("--seed", type=int, metavar="K", help="what draws images and views; default 0")
+    parser.add_argument("--images", metavar="N", help="test images examined; default 2048 (localisation: 1024)")
+    parser.add_argument("--seed", metavar="K", help="what draws images and views; default 0")
     parser.add_argument("--fractions", metavar="F,F", help="semi: shares of the labels; default 0.01,0.1")
     parser.add_argument("--fine", metavar="A,B", help="transfer: fine-grained datasets to transfer to")
     parser.add_argument("--coarse", metavar="A,B", help="transfer: other datasets to transfer to")
@@ -72,14 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     name = arguments.name
-    if name not in NAMES:
-        raise UserError(f"There is no analysis '{name}'.{suggest(name, NAMES)}")
-    settings = {option: getattr(arguments, option) for option in OPTIONS if getattr(arguments, option) is not None}
-    for option in settings:
-        if name not in OPTIONS[option]:
-            raise UserError(f"--{option} belongs to `analyse {' | '.join(OPTIONS[option])}`.")
-    if settings.get("images", 4) < 4:
-        raise UserError("--images must be at least 4.")
+    words = {option: getattr(arguments, option) for option in OPTIONS if getattr(arguments, option) is not None}
+    settings = parsed(name, words)
     outputs = arguments.outputs or ([] if name == "dynamics" else [Path("runs")])
     destination = arguments.destination or (outputs[0] if outputs else Path("runs")) / "analysis" / name
     section = _run(name, _run_folders(outputs, arguments), destination, arguments, settings)

@@ -215,6 +215,7 @@ def _analyse(study: Study, specs: list[RunSpec], folder: Path, arguments: argpar
         return
     import importlib
 
+    from bench.analysis.options import parsed
     from bench.analysis.runs import Where
     from bench.arms import parse
     from bench.hardware import cores, prepare_process, resolve_device
@@ -229,4 +230,5 @@ def _analyse(study: Study, specs: list[RunSpec], folder: Path, arguments: argpar
         analysis = importlib.import_module(f"bench.analysis.{name}")
         reference = parse(study.reference).short_name if study.reference else None
         places = [] if name == "dynamics" else [where]  # of objectives, not of encoders on pictures
-        analysis.analyse(finished, folder / "analysis" / name, *places, reference=reference, **options)
+        settings = parsed(name, options)
+        analysis.analyse(finished, folder / "analysis" / name, *places, reference=reference, **settings)

@@ -39,26 +39,28 @@ def run_folders(output):
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(outcome, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert call(whole, epochs="12").returncode == 0
-    kills = 0
-    for attempt in range(40):
-        process = subprocess.Popen(
-            command(broken, "--checkpoint-seconds", "0", epochs="12"),
-            cwd=ROOT,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(5 + attempt)  # long enough in the end, however busy the machine
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        kills += bool(run_folders(broken))
-    assert process.returncode == 0
+    kills = sum(killed_behind_a_checkpoint(broken, epochs="12") for _ in range(3))
     assert kills > 0, "the run was never interrupted: the test shows nothing"
+    assert call(broken, epochs="12").returncode == 0
     (expected,), (actual,) = run_folders(whole).values(), run_folders(broken).values()
     assert outcome(actual) == outcome(expected)
     assert not (actual / "checkpoint.pt").exists()
+
+
+def killed_behind_a_checkpoint(output, *words, wait=0.0, within=300, **plan):
+    """Start the command, kill it `wait` seconds after a run has come further; whether that hit an unfinished run."""
+    before, deadline = checkpoints(output), time.monotonic() + within
+    words = command(output, *words, "--checkpoint-seconds", "0", **plan)
+    process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not checkpoints(output) - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(wait)
+    if process.poll() is not None:
+        assert process.returncode == 0
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return bool(checkpoints(output) - before)
 
 
 KILLS, WITHIN_SECONDS = 50, 2 * 3600
@@ -75,22 +77,16 @@ def test_an_experiment_killed_at_fifty_random_moments_ends_as_if_it_never_was(ou
     generator, kills, broken = np.random.default_rng(0), 0, [tmp_path / "broken0"]
     while kills < KILLS:
         assert time.monotonic() < deadline, f"only {kills} kills hit a run that was at work"
-        before = checkpoints(broken[-1])
-        words = command(broken[-1], "--jobs", "2", "--checkpoint-seconds", "0", **plan)
-        process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
-        while process.poll() is None and not checkpoints(broken[-1]) - before and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(generator.uniform(0, 2))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += bool(checkpoints(broken[-1]) - before)
-        else:
-            assert process.returncode == 0
+        kills += killed_behind_a_checkpoint(broken[-1], "--jobs", "2", wait=generator.uniform(0, 2), **plan)
+        if len(finished(broken[-1])) == len(expected):
             broken.append(tmp_path / f"broken{len(broken)}")
     assert call(broken[-1], "--jobs", "2", **plan).returncode == 0
     for output in broken:
         assert {key: outcome(path) for key, path in run_folders(output).items()} == expected
+
+
+def finished(output):
+    return list(output.glob("*/*/*/seed*/result.json"))
 
 
 def checkpoints(output):

@@ -46,6 +46,9 @@ def test_every_study_of_the_suite_can_be_read(name):
         ("title: T\nquestion: Q\nsection: ranking\n", "needs variants"),
         ("title: T\nquestion: Q\narms: [smi]\ndatasets: {digits: []}\nreference: smy\n", "Did you mean 'smi'"),
         ("title: T\nquestion: Q\nanalysis: {geometri: {}}\n", "Did you mean 'geometry'"),
+        ("title: T\nquestion: Q\nanalysis: {geometry: {image: '9'}}\n", "Did you mean 'images'"),
+        ("title: T\nquestion: Q\nanalysis: {geometry: {images: some}}\n", "needs a whole number"),
+        ("title: T\nquestion: Q\nanalysis: {localisation: {annotations: /nowhere}}\n", "no folder of annotations"),
     ],
 )
 def test_a_mistake_in_a_study_file_is_one_line(text, message, tmp_path):

@@ -17,6 +17,7 @@ from bench.errors import UserError
 from bench.reports import claims_page
 from bench.reports.claims import (
     CONTRADICTED,
+    NEGLIGIBLE,
     SUPPORTED,
     UNDECIDED,
     UNTESTED,
@@ -70,7 +71,8 @@ ONE_SIDED = stats.t.ppf(0.95, 8) * 0.01
         ("superiority", 0.0, BOUND - 1e-6, UNDECIDED),
         ("superiority", 0.0, -BOUND + 1e-6, UNDECIDED),
         ("superiority", 0.0, -BOUND - 1e-6, CONTRADICTED),
-        ("superiority", 0.05, 0.05 - BOUND - 1e-6, SUPPORTED),  # above 0 as well, if by less than matters
+        ("superiority", 0.05, 0.05 - BOUND - 1e-6, NEGLIGIBLE),
+        ("superiority", 0.05, 0.05 - BOUND + 1e-6, SUPPORTED),
         ("superiority", 0.02, 0.02 - BOUND - 1e-6, CONTRADICTED),
         ("superiority", 0.02, 0.02 - BOUND + 1e-6, UNDECIDED),
         ("non-inferiority", 0.02, -0.02 + ONE_SIDED + 1e-6, SUPPORTED),
@@ -107,13 +109,16 @@ def test_a_ratio_has_its_margin_in_percent() -> None:
 def test_numbers_without_noise_are_compared_as_they_are() -> None:
     faster = claim("exact", better="lower", ratio=True, margin=0.05)
     assert judge_exact(1.0, 1.06, faster).verdict == SUPPORTED
-    assert judge_exact(1.0, 1.04, faster).verdict == CONTRADICTED
+    assert judge_exact(1.0, 1.04, faster).verdict == NEGLIGIBLE
+    assert judge_exact(1.0, 0.99, faster).verdict == CONTRADICTED
     assert judge_exact(0.6, 0.5, claim("exact", margin=0.05)).verdict == SUPPORTED
 
 
 def test_a_claim_is_supported_where_all_its_parts_are() -> None:
     good, open_, bad = (judge(seen(value), 5, claim()) for value in (0.05, 0.0, -0.2))
-    missing = Judged(UNTESTED, "no run")
+    missing, small = Judged(UNTESTED, "no run"), Judged(NEGLIGIBLE, "")
+    assert combined([good, small], claim())[0] == NEGLIGIBLE
+    assert combined([small, open_], claim())[0] == UNDECIDED
     assert combined([good, good], claim())[0] == SUPPORTED
     assert combined([good, open_], claim())[0] == UNDECIDED
     assert combined([good, bad], claim())[0] == CONTRADICTED
@@ -133,7 +138,7 @@ def test_a_contradiction_is_corrected_for_the_number_of_comparisons() -> None:
 def simulated(test: str, margin: float, truth: float, parts: int, draws: int) -> dict[str, float]:
     """Share of each verdict where the arm's true lead is `truth`, standard deviation 1, five runs a side."""
     generator = np.random.default_rng(0)
-    asked, counts = claim(test, margin=margin), dict.fromkeys((SUPPORTED, CONTRADICTED, UNDECIDED), 0)
+    asked, counts = claim(test, margin=margin), dict.fromkeys((SUPPORTED, NEGLIGIBLE, CONTRADICTED, UNDECIDED), 0)
     for _ in range(draws):
         own = generator.normal(truth, 1, 5)
         judged = [judge(welch(own, generator.normal(0, 1, 5)), 5, asked) for _ in range(parts)]
