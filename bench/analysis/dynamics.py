@@ -12,8 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bench.analysis import toy
-from bench.analysis.pairs import Kind, attraction, closed_form, objective_of
-from bench.seeds import derive
+from bench.analysis.pairs import Kind, attraction, attractions, closed_form, objective_of, related_batch
 from bench.store import disk_errors
 
 OBJECTIVES = (
@@ -41,7 +40,7 @@ ON_THE_CIRCLE = (
 uncorrelated there, so that a large weight `w` would drown the alignment."""
 COSINES = tuple(index / 20 for index in range(-19, 20))
 BATCH, WIDTH, DRAWS = 64, 256, 2
-CLASSES, SAME_CLASS = 16, 0.5
+RELATED_BATCH, RELATED_WIDTH, CLASSES, SAME_CLASS = 256, 1024, 16, 0.5
 """Of the batch on which gradient shares are taken: that many classes, embeddings of one class at this mean cosine."""
 TOP = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Shares of the strongest pairs."""
@@ -67,12 +66,11 @@ def analyse(
     from bench.reports.figure_dynamics import write_section
 
     gradients, shares, paths = [], [], []
-    cosines = structured_cosines(seed)
+    related = related_batch(RELATED_BATCH, RELATED_WIDTH, CLASSES, SAME_CLASS, seed)
     for name in tqdm(objectives, desc="gradients", unit="objective", disable=None, delay=2):
-        curves = gradient_curves(name, seed)
-        gradients += curves
-        negative = [row["attraction"] for row in curves if row["pair"] == "negative"]
-        shares += [{"objective": name, **row} for row in gradient_shares(negative, cosines)]
+        gradients += gradient_curves(name, seed)
+        pulls = attractions(objective_of(name, RELATED_BATCH, RELATED_WIDTH)[0], *related)
+        shares += [{"objective": name, **row} for row in gradient_shares(pulls, related[0] @ related[1].T)]
     for name in tqdm(on_the_circle, desc="toy problems", unit="objective", disable=None, delay=2):
         angles, losses = toy.trajectories(objective_of(name, toy.IMAGES, 2)[0], seed)
         paths += [
@@ -103,32 +101,15 @@ def gradient_curves(name: str, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def gradient_shares(attractions: Sequence[float], cosines: Tensor) -> list[dict[str, float]]:
-    """Which share of the summed |attraction| the strongest pairs have: rows `top` (of pairs, by |cosine|) and `share`.
+def gradient_shares(pulls: Tensor, cosines: Tensor) -> list[dict[str, float]]:
+    """Which share of the summed |pull| on negative pairs the strongest of them have, from both (B, B) of a batch.
 
-    `attractions` are those at COSINES, between which they are taken as straight; `cosines` (M,) are the pairs'.
+    Rows `top` (of the negative pairs, by |cosine|) and `share`.
     """
-    grid = torch.tensor(COSINES, dtype=torch.float64)
-    values = torch.tensor(attractions, dtype=torch.float64).abs()
-    clipped = cosines.clamp(grid[0], grid[-1])
-    right = torch.searchsorted(grid, clipped).clamp(1, len(grid) - 1)
-    part = (clipped - grid[right - 1]) / (grid[right] - grid[right - 1])
-    forces = values[right - 1] + part * (values[right] - values[right - 1])
+    negative = ~torch.eye(len(cosines), dtype=torch.bool)
+    forces, cosines = pulls[negative].abs(), cosines[negative]
     ordered = forces[cosines.abs().argsort(descending=True, stable=True)].cumsum(0)
     counts = [max(1, round(top * len(cosines))) for top in TOP]
     return [
         {"top": top, "share": (ordered[count - 1] / ordered[-1]).item()} for top, count in zip(TOP, counts, strict=True)
     ]
-
-
-def structured_cosines(seed: int, count: int = 256) -> Tensor:
-    """Cosines (count (count - 1),) of negative pairs in a batch of CLASSES classes, unit rows of mean zero in WIDTH.
-
-    An embedding is sqrt(SAME_CLASS) of its class' direction and the rest its own.
-    """
-    generator = torch.Generator().manual_seed(derive(seed, "classes"))
-    directions = torch.randn(CLASSES, WIDTH, generator=generator, dtype=torch.float64)
-    own = torch.randn(count, WIDTH, generator=generator, dtype=torch.float64)
-    z = SAME_CLASS**0.5 * directions[torch.arange(count) % CLASSES] + (1 - SAME_CLASS) ** 0.5 * own
-    z = torch.nn.functional.normalize(z - z.mean(1, keepdim=True), dim=1)
-    return (z @ z.T)[~torch.eye(count, dtype=torch.bool)]

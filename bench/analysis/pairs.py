@@ -72,6 +72,34 @@ def attraction(
     return totals / draws
 
 
+def attractions(objective: Objective, za: Tensor, zb: Tensor) -> Tensor:
+    """The attraction (B, B) of every pair of a row of `za` and one of `zb`, in one batch and whatever else pulls there.
+
+    The rows (B, D), float64, have mean zero and unit length. What pulls row i towards row j of the other view is the
+    gradient's part along that of j which all other embeddings leave free: the same as `attraction`. Raises ValueError
+    unless D > 2 B, without which there is none.
+    """
+    batch, width = za.shape
+    if width <= 2 * batch:
+        raise ValueError(f"{batch} pairs are told apart only in more than {2 * batch} dimensions")
+    moved = za.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(objective(moved, zb), moved)
+    embeddings = torch.cat([zb, za])
+    along = torch.linalg.lstsq(embeddings.T, -gradient.T).solution[:batch].T
+    return along * (1 - (za @ zb.T).square()).clamp_min(0).sqrt()
+
+
+def related_batch(batch: int, width: int, classes: int, same_class: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Two views (B, D), unit rows of mean zero, of a batch with classes: embeddings of one class have a mean cosine of
+    `same_class`, those of one image OTHERS."""
+    generator = torch.Generator().manual_seed(derive(seed, "classes"))
+    directions, own, noise = (
+        torch.randn(rows, width, generator=generator, dtype=torch.float64) for rows in (classes, batch, batch)
+    )
+    za = _unit(same_class**0.5 * directions[torch.arange(batch) % classes] + (1 - same_class) ** 0.5 * own)
+    return za, _at(torch.tensor(OTHERS, dtype=torch.float64), za, _orthogonal(_unit(noise), za))
+
+
 def closed_form(name: str, config: Any, kind: Kind, cosines: Sequence[float], batch: int) -> Tensor | None:
     """The same for sample-level objectives whose loss is a sum over pairs; None for all others.
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.dynamics import gradient_shares, structured_cosines
-from bench.analysis.pairs import attraction, closed_form, objective_of
+from bench.analysis.dynamics import gradient_shares
+from bench.analysis.pairs import attraction, attractions, closed_form, objective_of, related_batch
 from bench.errors import UserError
 
 BATCH, WIDTH = 8, 24
@@ -76,20 +76,52 @@ def test_a_pair_needs_room_and_an_objective_of_embeddings():
         objective_of("sni", BATCH, WIDTH)
 
 
+@pytest.mark.parametrize("name", [*IN_CLOSED_FORM, "simclr", "barlow", "vicreg"])
+def test_the_pulls_of_a_whole_batch_are_those_of_its_pairs(name):
+    """Against the closed form, or the fall of the loss where a row moves along what only its partner has."""
+    objective, config = objective_of(name, BATCH, WIDTH)
+    za, zb = related_batch(BATCH, WIDTH, 3, 0.4, seed=2)
+    pulls, cosines = attractions(objective, za, zb), za @ zb.T
+    for kind, (i, j) in {"positive": (2, 2), "negative": (1, 4)}.items():
+        expected = closed_form(name, config, kind, [cosines[i, j].item()], BATCH)
+        if expected is None:
+            others = torch.cat([zb[torch.arange(BATCH) != j], za])
+            free = zb[j] - others.T @ torch.linalg.lstsq(others.T, zb[j][:, None]).solution[:, 0]
+            step, losses = 1e-5, []
+            for sign in (1, -1):
+                moved = za.clone()
+                moved[i] += sign * step * free
+                losses.append(objective(moved, zb).item())
+            slope = (losses[1] - losses[0]) / (2 * step) / (free @ free)
+            expected = slope * (1 - cosines[i, j] ** 2).sqrt()
+        assert pulls[i, j].item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-10)
+
+
+def test_pulls_need_room():
+    with pytest.raises(ValueError, match="16 dimensions"):
+        attractions(lambda za, zb: za.sum(), torch.ones(8, 16), torch.ones(8, 16))
+
+
 def test_shares_of_an_even_and_of_a_concentrated_pull():
-    cosines = torch.tensor([0.9, -0.8, *[0.1] * 98], dtype=torch.float64)
-    even = {row["top"]: row["share"] for row in gradient_shares([1.0] * 39, cosines)}
-    assert all(share == pytest.approx(top) for top, share in even.items())
-    only_positive = [0.0] * 19 + [index / 20 for index in range(20)]  # max(cosine, 0)
-    shares = {row["top"]: row["share"] for row in gradient_shares(only_positive, cosines)}
-    assert shares[0.01] == shares[0.02] == pytest.approx(0.9 / (0.9 + 9.8))
+    cosines = torch.full((11, 11), 0.1, dtype=torch.float64)
+    cosines[0, 1], cosines[1, 0] = 0.9, -0.8
+    even = {row["top"]: row["share"] for row in gradient_shares(torch.ones(11, 11), cosines)}
+    assert all(share == pytest.approx(max(1, round(110 * top)) / 110) for top, share in even.items())
+    pulls = -cosines.clamp_min(0)
+    pulls[range(11), range(11)] = 100.0  # positive pairs do not count
+    shares = {row["top"]: row["share"] for row in gradient_shares(pulls, cosines)}
+    assert shares[0.01] == shares[0.02] == pytest.approx(0.9 / (0.9 + 10.8))
     assert shares[1.0] == pytest.approx(1.0)
 
 
 @given(st.integers(0, 1000))
-def test_the_structured_batch_has_related_pairs(seed):
-    cosines = structured_cosines(seed)
-    assert cosines.shape == (256 * 255,)
-    related = cosines.sort(descending=True).values[: 256 * 15]
-    assert 0.4 < related.mean() < 0.6
-    assert abs(cosines.sort().values[: -256 * 15].mean()) < 0.05
+def test_the_batch_with_classes_has_related_pairs(seed):
+    za, zb = related_batch(64, 256, 16, 0.5, seed)
+    for view in (za, zb):
+        assert torch.allclose(view.mean(1), torch.zeros(64, dtype=torch.float64), atol=1e-12)
+        assert torch.allclose(view.norm(dim=1), torch.ones(64, dtype=torch.float64))
+    assert torch.allclose((za * zb).sum(1), torch.full((64,), 0.8, dtype=torch.float64))
+    related = torch.arange(64)[:, None] % 16 == torch.arange(64) % 16
+    cosines = za @ za.T
+    assert 0.4 < cosines[related & ~torch.eye(64, dtype=torch.bool)].mean() < 0.6
+    assert abs(cosines[~related].mean()) < 0.05
