@@ -25,10 +25,14 @@ commit: there its version is all that tells code apart.
 """
 
 
+TUNED_RATE = "optimizer.lr"
+"""The field outside of a method's own that tuning sets (bench/tuning.py)."""
+
+
 def red_flags(comparison: Comparison) -> list[str]:
     """One line each: mixed protocols, machines or code; suspicious scores; runs that are missing or contradictory."""
     return [
-        *_mixed_configuration(comparison.rows),
+        *_mixed_configuration(comparison),
         *_mixed_recipes(comparison.competing),
         *_mixed_environment(comparison.rows),
         *(flag for row in comparison.rows for flag in _identical_seeds(row)),
@@ -39,10 +43,14 @@ def red_flags(comparison: Comparison) -> list[str]:
     ]
 
 
-def _mixed_configuration(rows: Sequence[Row]) -> list[str]:
+def _mixed_configuration(comparison: Comparison) -> list[str]:
+    """Where every competing row was tuned, learning rates are as different as they should be."""
+    expected = {TUNED_RATE} if all(row.tuned for row in comparison.competing) else set()
     flags = []
-    for field, values in leaves(rows).items():
-        if not field.startswith("method.") and len({repr(value) for value in values.values()}) > 1:
+    for field, values in leaves(comparison.rows).items():
+        if field.startswith("method.") or field in expected:
+            continue
+        if len({repr(value) for value in values.values()}) > 1:
             by_value: dict[str, list[str]] = {}
             for label, value in values.items():
                 by_value.setdefault(str(value), []).append(label)

@@ -76,9 +76,10 @@ def styles(rows: Sequence[Row]) -> dict[str, Style]:
     variants: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.changes, row.digest)):
         variants.setdefault(row.method, []).append(row)
-    return distinct(
-        {row.label: style(method, index) for method, own in variants.items() for index, row in enumerate(own)}
-    )
+    places = {row.label: (index, row.method) for own in variants.values() for index, row in enumerate(own)}
+    # By name and references last, so that a method mostly keeps its marker whichever others are there.
+    order = sorted(places, key=lambda label: (places[label][1] in REFERENCE_COLORS, places[label]))
+    return distinct({label: style(places[label][1], places[label][0]) for label in order})
 
 
 def distinct(preferred: Mapping[str, Style]) -> dict[str, Style]:

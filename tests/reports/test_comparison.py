@@ -202,6 +202,16 @@ def test_flags_name_what_is_mixed_and_by_whom(write_run: Writer, tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize(("recipe", "flagged"), [("tuned (16 trials)", False), ("default", True)])
+def test_learning_rates_may_differ_where_every_row_was_tuned(
+    write_run: Writer, tmp_path: Path, recipe: str, flagged: bool
+) -> None:
+    for method, rate in {"smi": 0.001, "barlow": 0.002, "random": 0.003}.items():
+        own = "default" if method == "random" else recipe
+        write_run(method, 0, 0.4 if method != "random" else 0.2, shared={"optimizer": {"lr": rate}, "recipe": own})
+    assert any("optimizer.lr" in flag for flag in red_flags(compared(tmp_path / "runs"))) == flagged
+
+
 def test_outside_git_the_suites_version_tells_code_apart(write_run: Writer, tmp_path: Path) -> None:
     for method, version in {"smi": "1.2.0", "barlow": "1.3.0"}.items():
         write_run(method, 0, 0.4, environment={"git_commit": None, "git_dirty": None, "bench": version})

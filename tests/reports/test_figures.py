@@ -39,6 +39,17 @@ def test_methods_of_one_figure_have_markers_of_their_own_and_keep_their_colours(
     assert len({(look.color, look.marker) for look in crowd.values()}) == len(crowd)
 
 
+def test_a_method_keeps_its_marker_on_another_dataset(write_run: Writer, tmp_path: Path) -> None:
+    methods = ["barlow", "simclr", "smi", "vicreg", "random", "supervised"]
+    for dataset, width in {"digits": 16, "imagewoof-160": 64}.items():  # the hashes of configurations differ
+        for method in methods:
+            write_run(method, 0, 0.4, dataset=dataset, shared={"image_size": width})
+    found = [style.styles(one.rows) for one in compare(load([tmp_path / "runs"]))[0]]
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert found[0]["Barlow Twins"] == style.style("barlow")
+
+
 def test_names_of_axes_stay_within_the_figure(write_run: Writer, tmp_path: Path) -> None:
     for method in ("smi", "barlow"):
         for seed in range(2):
