@@ -3,7 +3,8 @@ takes points on a circle. No images and no training; loss terms over training co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ COSINES = tuple(index / 20 for index in range(-19, 20))
 BATCH, WIDTH, DRAWS = 64, 256, 2
 RELATED_BATCH, RELATED_WIDTH, CLASSES, SAME_CLASS = 256, 1024, 16, 0.5
 """Of the batch on which gradient shares are taken: that many classes, embeddings of one class at this mean cosine."""
+Rows = list[dict[str, Any]]
 TOP = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Shares of the strongest pairs."""
 
@@ -65,7 +67,20 @@ def analyse(
     from bench.reports.analysis import write_csv
     from bench.reports.figure_dynamics import write_section
 
-    gradients, shares, paths = [], [], []
+    with _one_thread():
+        gradients, shares, paths = _numbers(objectives, on_the_circle, seed)
+    with disk_errors(destination):
+        write_csv(gradients, destination / "gradients.csv")
+        write_csv(shares, destination / "shares.csv")
+        write_csv(paths, destination / "toy.csv")
+        return write_section(run_folders, destination, reference)
+
+
+def _numbers(objectives: Sequence[str], on_the_circle: Sequence[str], seed: int) -> tuple[Rows, Rows, Rows]:
+    """Rows of gradients.csv, shares.csv and toy.csv."""
+    gradients: Rows = []
+    shares: Rows = []
+    paths: Rows = []
     related = related_batch(RELATED_BATCH, RELATED_WIDTH, CLASSES, SAME_CLASS, seed)
     for name in tqdm(objectives, desc="gradients", unit="objective", disable=None, delay=2):
         gradients += gradient_curves(name, seed)
@@ -80,11 +95,18 @@ def analyse(
             for image in range(toy.IMAGES)
             for view in range(2)
         ]
-    with disk_errors(destination):
-        write_csv(gradients, destination / "gradients.csv")
-        write_csv(shares, destination / "shares.csv")
-        write_csv(paths, destination / "toy.csv")
-        return write_section(run_folders, destination, reference)
+    return gradients, shares, paths
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices are small: a second thread does nothing but wait, for minutes where it has no core of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def gradient_curves(name: str, seed: int) -> list[dict[str, Any]]:
