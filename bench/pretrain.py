@@ -187,7 +187,8 @@ class Trainer:
             step = self.progress.step
             steps = max(1, self.total_steps - step)  # a measurement may go on beyond the last
             batches = itertools.islice(self.order.batches(step), steps)
-            self._ahead = images.stream(batch[own] for batch in batches for own in self._parts)
+            parts = self._parts  # not self: what it holds must not hold it
+            self._ahead = images.stream(batch[own] for batch in batches for own in parts)
             canvases = next(self._ahead)
         return canvases
 
