@@ -166,7 +166,7 @@ def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
 def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
     """`tune` for every dataset of the study, each with the same arms and budget."""
     from bench.cli import main as bench
-    from bench.study import trained
+    from bench.study import trained, tuned_name
 
     if study.tune is None:
         raise UserError("This study declares no tuning: its file has no `tune`.")
@@ -177,7 +177,11 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
         own = study.datasets.get(dataset, []) if preset == study.preset else []
         settings = [word for word in [*own, *study.words, *chosen.words] if not word.startswith("epochs=")]
         words = ["tune", "--methods", ",".join(arm.name for arm in trained(study)), "--dataset", dataset]
-        words += ["--preset", preset, "--trials", str(study.tune.trials), "--output", str(chosen.tuned)]
+        assert chosen.tuned is not None
+        # Trials are shared: an arm of several studies is tuned once, and its runs are the same in all of them.
+        save = chosen.tuned / tuned_name(dataset, preset)
+        words += ["--preset", preset, "--trials", str(study.tune.trials)]
+        words += ["--output", str(chosen.tuned.parent), "--save", str(save)]
         words += ["--epochs", str(epochs)] if epochs else []
         words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device")) + settings
         words += ["--tensorboard"] if arguments.tensorboard else []

@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("tuning"), metavar="DIR", help="where trials and recipe go; default tuning"
     )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="where the recipe goes (.yaml), its trials as a table beside it; default OUTPUT/DATASET-PRESET.yaml",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -63,8 +69,10 @@ def main(arguments: argparse.Namespace) -> int:
             raise UserError("--trial-seconds must be above 0, and sets the epochs: leave --epochs out.")
         epochs = epochs_within(request, arguments.trial_seconds, device, execution)
         request = dataclasses.replace(request, words=[*request.words, f"epochs={epochs}"])
+    if arguments.save is not None and arguments.save.suffix != ".yaml":
+        raise UserError(f"--save {arguments.save}: a recipe is a .yaml file.")
     trials = plan_trials(request, arguments.trials, device)
-    recipe = execution.output / f"{_file_name(request)}.yaml"
+    recipe = arguments.save or execution.output / f"{_file_name(request)}.yaml"
     _refuse_other(recipe, request, arguments.trials)
     print(_headline(request, arguments.trials, trials, execution.jobs), flush=True)
     local.run([trial.spec for trial in trials], execution, fresh=False)

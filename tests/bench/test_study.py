@@ -154,7 +154,8 @@ def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys,
     assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "imagewoof"]) == 0
     line = capsys.readouterr().out.strip().splitlines()[-1]
     assert line.startswith("python -m bench tune --methods smi,smi:transform=identity,smi:form=maxmin,")
-    assert "--dataset imagewoof --preset quick --trials 16 --output results/tuning/ablation --epochs 7" in line
+    assert "--dataset imagewoof --preset quick --trials 16 --output results/tuning" in line
+    assert "--save results/tuning/ablation/imagewoof-quick.yaml --epochs 7" in line
     assert line.endswith("backbone.width=16")
     assert not (tmp_path / "results").exists()
 

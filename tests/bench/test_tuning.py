@@ -161,6 +161,10 @@ def test_tune_writes_a_recipe_goes_on_where_it_stopped_and_run_uses_it(tmp_path,
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")}
     assert main(tune) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")} == written
+    assert main([*tune, "--save", "elsewhere/mine.yaml"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("tuning/digits/*/*/*/result.json")} == written
+    assert yaml.safe_load((tmp_path / "elsewhere/mine.yaml").read_text()) == recipe
+    assert (tmp_path / "elsewhere/mine.csv").is_file()
     with_another = [*tune[:2], "smi,barlow", *tune[3:]]
     assert main(with_another) == 2
     assert "recipe of another tuning" in capsys.readouterr().err
