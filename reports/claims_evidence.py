@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -33,12 +33,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Part:
-    """One comparison of a claim, with the numbers of runs of the arm and of its opponent."""
+    """One comparison of a claim, with the numbers of runs of the arm and of its opponent, where their settings come
+    from, and the size of the runs; no `recipes` and no `scale` of what is no run."""
 
     dataset: str
     opponent: str
     n: tuple[int, int]
     judged: Judged
+    recipes: tuple[str, ...] = ()
+    scale: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
             _compared(claim, dataset, opponent, reports) for dataset in claim.datasets for opponent in claim.against
         ]
     word, judged = combined([part.judged for part in parts], claim)
-    parts = [Part(part.dataset, part.opponent, part.n, one) for part, one in zip(parts, judged, strict=True)]
+    parts = [replace(part, judged=one) for part, one in zip(parts, judged, strict=True)]
     return Verdict(claim, word, parts, report.folder if report else None)
 
 
@@ -103,7 +106,26 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
         reason = f"{min(n)} of the {claim.seeds} declared seeds have a result"
         return Part(dataset, opponent, n, Judged(UNTESTED, reason))
     weights = [1.0, -1.0, -1.0, 1.0] if claim.starting_from else [1.0, -1.0]
-    return Part(dataset, opponent, n, judge(contrast([*sides[0], *sides[1]], weights, False), min(n), claim))
+    judged = judge(contrast([*sides[0], *sides[1]], weights, False), min(n), claim)
+    compared = [
+        group
+        for name in (claim.arm, opponent)
+        for group in groups
+        if group.arm == name and dict(group.variant) in variants and not group.runs.empty
+    ]
+    recipes = tuple(dict.fromkeys(group.runs["config.recipe"].iloc[0] for group in compared))
+    return Part(dataset, opponent, n, judged, recipes, _scale(compared))
+
+
+def _scale(groups: Sequence[Group]) -> str:
+    """Pictures, encoder and length of the runs, in words."""
+    runs = pd.concat([group.runs for group in groups])
+    epochs = sorted({int(value) for value in runs["config.epochs"]})
+    first = runs.iloc[0]
+    width = first.get("config.backbone.width")
+    encoder = f"{first['config.backbone.name']}" + (f" of width {width:g}" if pd.notna(width) else "")
+    lengths = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+    return f"{first['config.image_size']:g} px, {encoder}, {lengths} epochs"
 
 
 def _on(report: Evidence, dataset: str) -> Sequence[Group]:

@@ -166,6 +166,9 @@ def _sentence(claim: Claim, part: Part) -> str:
         words.append(f"n = {part.n[0]} and {part.n[1]}")
         if found.p_for is not None and found.p_against is not None:
             words.append(f"one-sided {text.p_value(found.p_for)} for it, {text.p_value(found.p_against)} against it")
+    words += [part.scale, f"settings {' and '.join(part.recipes)}"] if part.recipes else []
+    if len(part.recipes) > 1:
+        words.append("settings of unequal standing: tune both before believing it")
     words += [found.reason] if found.reason else []
     if found.verdict == NEGLIGIBLE:
         words.append(f"less than the {_size(claim, claim.margin)} that were declared to matter")
@@ -202,6 +205,8 @@ def _record(one: Verdict, part: Part) -> dict[str, object]:
         "part": found.verdict,
         "n_arm": part.n[0],
         "n_opponent": part.n[1],
+        "recipes": " / ".join(part.recipes),
+        "scale": part.scale,
         "difference": found.difference.difference if found.difference else None,
         "low": low,
         "high": high,

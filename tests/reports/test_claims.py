@@ -247,7 +247,8 @@ def results(write_run: Writer, tmp_path: Path) -> Path:
     cells, rows = {}, []
     for arm, values in lead.items():
         for seed, value in enumerate(values):
-            folder = write_run(arm, seed, value, output="results")
+            recipe = "tuned (16 trials)" if arm == "smi" else "default"
+            folder = write_run(arm, seed, value, output="results", shared={"recipe": recipe, "image_size": 64})
             key = str(folder.parent.relative_to(tmp_path / "results"))
             cells[key] = Cell(key, arm, "imagewoof:160", {})
             rows.append({"id": f"{key}/seed{seed}", "rank": 10 * value + 0.01 * seed})
@@ -328,6 +329,8 @@ def test_the_command_writes_a_page_that_can_be_verified(
     assert "SMI here is a reconstruction" in page
     assert "## better: supported" in page
     assert "smi against barlow on imagewoof:160: supported; linear +3.0 points (95 % interval +1.3 to +4.7)" in page
+    assert "64 px, slim of width 32, 10 epochs; settings tuned (16 trials) and default" in page
+    assert "unequal standing" in page
     assert "## elsewhere: not testable here" in page
     assert "<table" in (results / "claims.html").read_text()
     evidence = find([results])
