@@ -164,7 +164,7 @@ def _methods(arguments: argparse.Namespace) -> list[str]:
 def _plan(
     arguments: argparse.Namespace, methods: list[str], device: torch.device, words: list[str] | None = None
 ) -> list[RunSpec]:
-    """One run of each method, at seed 0."""
+    """One run of each method, at seed 0; `words` go before the user's."""
     from bench.arms import parse
     from bench.plan import Request, known_preset, plan
 
@@ -175,7 +175,7 @@ def _plan(
             datasets=[arguments.dataset],
             seeds=[0],
             preset=preset,
-            words=[*(words or []), *arguments.words],
+            words=[*arguments.words, *(words or [])],  # of two values the last holds
             data_root=arguments.data_root,
             store_root=arguments.store_root,
             skip_corrupt=arguments.skip_corrupt,

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from bench import hardware
 from bench.cli import main
-from bench.cost import growth, harness, objective, step, views
+from bench.cost import growth, harness, objective, peers, step, views
 from bench.group import KEEP_MEMORY
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
@@ -48,6 +49,19 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
         "growth.png",
     }
     assert json.loads((tmp_path / "cost/trace.json").read_text())["traceEvents"]
+
+
+def test_other_libraries_are_met_in_both_precisions_whatever_the_users_words_say(tmp_path, monkeypatch):
+    met = {}
+
+    def measure(specs, data, raw, device):
+        met.update({name: spec.protocol.precision for name, spec in specs.items()})
+        yield from ()
+
+    monkeypatch.setattr(peers, "measure", measure)
+    monkeypatch.setattr(hardware, "resolve_precision", lambda name, device: "bfloat16" if name == "auto" else name)
+    cost(tmp_path, "--what", "peers", "--dataset", "digits", "precision=float32", *WORDS)
+    assert met == {"float32": "float32", "bfloat16": "bfloat16"}
 
 
 @pytest.mark.slow
