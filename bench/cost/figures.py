@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.cost import growth, table
 from bench.cost.record import Record, Row
 from bench.files import write_atomically
-from bench.reports.style import Drawing, Style, canvas, legend_beside, rendered, style
+from bench.reports.style import Drawing, Style, canvas, distinct, legend_beside, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,11 +102,12 @@ def _looks(names: Sequence[str]) -> dict[str, Style]:
     families: dict[str, list[str]] = {}
     for name in names:
         families.setdefault(name.rpartition("/")[2], []).append(name)
-    return {name: style(family, place) for family, own in families.items() for place, name in enumerate(own)}
+    return distinct({name: style(family, place) for family, own in families.items() for place, name in enumerate(own)})
 
 
 def _growth(rows: Sequence[Row], kind: str) -> Figure:
     import seaborn
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure, panels = canvas(2, width=7.5, height=3.4, columns=2)
     for axes, quantity in zip(panels, (kind, "memory_mib"), strict=True):
@@ -118,6 +119,10 @@ def _growth(rows: Sequence[Row], kind: str) -> Figure:
         limits = [0.9 * min(measured), 1.1 * max(measured)]
         axes.plot(limits, limits, color="grey", lw=1, zorder=0)
         axes.set(xscale="log", yscale="log", xlabel=f"{_axis(quantity)}, measured", ylabel="predicted (left out)")
+        for axis in (axes.xaxis, axes.yaxis):  # a decade or less: powers of ten would be too few labels, all too many
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
     return figure
 
 
