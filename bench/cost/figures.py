@@ -90,8 +90,11 @@ def _objectives(rows: Sequence[Row], column: str, unit: str) -> Figure:
         axes.grid(lw=0.4)
         if axes is not panels[-1] and axes.legend_ is not None:
             axes.legend_.remove()
+    for axes in panels:
+        axes.set_ylim(0.6 * frame[column].min(), 1.6 * frame[column].max())
+        axes.set_xticks(sorted(frame["width"].unique()), [str(width) for width in sorted(frame["width"].unique())])
+        axes.minorticks_off()
     for axes in panels[1:]:
-        axes.sharey(panels[0])
         axes.set_ylabel("")
     legend_beside(panels[-1])
     return figure
