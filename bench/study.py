@@ -205,6 +205,20 @@ def key_of(spec: RunSpec) -> str:
     return spec.id.rpartition("/")[0]
 
 
+def variants_apart(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """Keys of the cells by variant, under a name that can be part of a path; under '' where there is but one.
+
+    Analyses compare arms at one setting of the others.
+    """
+    from bench.spec import safe
+
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        name = safe("-".join(f"{key}={value}" for key, value in cell.variant.items())) if cell.variant else ""
+        found.setdefault(name, []).append(cell.key)
+    return found if len(found) > 1 else {"": [cell.key for cell in cells]}
+
+
 def recipe_of(chosen: Chosen, dataset: str, preset: str) -> str:
     """The recipe for one dataset: the study's own tuning of it, where that was done, else what was asked for."""
     own = chosen.tuned / tuned_name(dataset, preset) if chosen.tuned else None

@@ -162,13 +162,17 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
 
 def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:
     """`runs` with the numbers of the study's analyses as `analysis.<name>.<column>`, or `.<map>.<column>`."""
-    paths = [(name, folder / "analysis" / name / file) for name in record.analyses for file in MEASURES]
-    for name, path in paths:
-        if not path.is_file() or not path.stat().st_size:
-            continue
-        values = pd.read_csv(path).set_index("id")
-        if "map" in values:
-            values = values.pivot(columns="map")
-            values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
-        runs = runs.merge(values.add_prefix(f"analysis.{name}."), left_on="id", right_index=True, how="left")
+    found: dict[str, list[pd.DataFrame]] = {}
+    for place in record.analyses:
+        for path in (folder / "analysis" / place / file for file in MEASURES):
+            if not path.is_file() or not path.stat().st_size:
+                continue
+            values = pd.read_csv(path).set_index("id")
+            if "map" in values:
+                values = values.pivot(columns="map")
+                values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
+            found.setdefault(place.partition("/")[0], []).append(values)
+    for name, parts in found.items():
+        values = pd.concat(parts).add_prefix(f"analysis.{name}.")
+        runs = runs.merge(values, left_on="id", right_index=True, how="left")
     return runs

@@ -11,7 +11,8 @@ from bench.errors import UserError
 from bench.reports.analysis import read_csv
 
 ANALYSES = ("semi", "transfer")
-"""Of `python -m bench analyse`: each leaves a row per run in <output>/analysis/<name>/measures.csv."""
+"""Of `python -m bench analyse`: each leaves a row per run in <output>/analysis/<name>/measures.csv, or, of a study with
+variants, in a folder of each below that."""
 
 
 def with_elsewhere(runs: pd.DataFrame, outputs: Sequence[Path], names: Collection[str]) -> pd.DataFrame:
@@ -22,9 +23,8 @@ def with_elsewhere(runs: pd.DataFrame, outputs: Sequence[Path], names: Collectio
     read or has something else than fractions.
     """
     found: dict[str, pd.Series[float]] = {}
-    for path in (output / "analysis" / name / "measures.csv" for output in outputs for name in ANALYSES):
-        if not path.is_file():
-            continue
+    places = [output / "analysis" / name for output in outputs for name in ANALYSES]
+    for path in (path for place in places for path in sorted(place.rglob("measures.csv"))):
         values = read_csv(path)
         for name in values.columns.intersection([name for name in names if f"scores.{name}" not in runs]):
             scores = values.drop_duplicates("id").set_index("id")[name].dropna()

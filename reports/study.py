@@ -45,7 +45,7 @@ class Record:
     command: str = ""
     """What runs the study."""
     analyses: Sequence[str] = field(default=())
-    """Names of analyses whose numbers lie beside the report, in analysis/NAME/measures.csv."""
+    """Analyses whose numbers lie beside the report, in analysis/NAME/measures.csv, or NAME/VARIANT of each variant."""
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Record:

@@ -108,7 +108,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     def report() -> None:
         declared = record()
-        _analyse(study, planned, folder, arguments)
+        _analyse(study, planned, cells, folder, arguments)
         print_report([arguments.output], folder, declared)
 
     if arguments.report_only:
@@ -126,6 +126,7 @@ def _declared(name: str, study: Study, chosen: Chosen, cells: list[Cell], argume
     from bench.reports.declared import Declared
     from bench.reports.study import Cell as CellRecord
     from bench.reports.study import Record
+    from bench.study import variants_apart
 
     record = Record(
         name=name,
@@ -137,7 +138,7 @@ def _declared(name: str, study: Study, chosen: Chosen, cells: list[Cell], argume
         cells=[CellRecord(cell.key, cell.arm, cell.dataset, dict(cell.variant)) for cell in cells],
         factors=study.factors,
         command=_command(arguments, chosen),
-        analyses=list(study.analysis),
+        analyses=[str(Path(name, variant)) for name in study.analysis for variant in variants_apart(cells)],
     )
     margin = None if study.margin is None else study.margin / 100
     return Declared(metric=study.metric, paired=study.paired, margin=margin, study=record)
@@ -213,8 +214,10 @@ def _passed_on(arguments: argparse.Namespace, options: tuple[str, ...]) -> list[
     return words
 
 
-def _analyse(study: Study, specs: list[RunSpec], folder: Path, arguments: argparse.Namespace) -> None:
-    """The study's analyses on its finished encoders, each in a folder of its own."""
+def _analyse(
+    study: Study, specs: list[RunSpec], cells: list[Cell], folder: Path, arguments: argparse.Namespace
+) -> None:
+    """The study's analyses on its finished encoders, each in a folder of its own, and in that every variant."""
     if not study.analysis:
         return
     import importlib
@@ -224,15 +227,19 @@ def _analyse(study: Study, specs: list[RunSpec], folder: Path, arguments: argpar
     from bench.arms import parse
     from bench.hardware import cores, prepare_process, resolve_device
     from bench.store import RunFolder
+    from bench.study import key_of, variants_apart
 
     device = resolve_device(arguments.device)
     prepare_process(device, cores())
     where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
-    folders = [RunFolder(arguments.output, spec.id) for spec in specs]
-    finished = [one.path for one in folders if one.encoder.is_file()]
-    for name, options in study.analysis.items():
-        analysis = importlib.import_module(f"bench.analysis.{name}")
-        reference = parse(study.reference).short_name if study.reference else None
-        places = [] if name == "dynamics" else [where]  # of objectives, not of encoders on pictures
-        settings = parsed(name, options)
-        analysis.analyse(finished, folder / "analysis" / name, *places, reference=reference, **settings)
+    reference = parse(study.reference).short_name if study.reference else None
+    for variant, keys in variants_apart(cells).items():
+        folders = [RunFolder(arguments.output, spec.id) for spec in specs if key_of(spec) in keys]
+        finished = [one.path for one in folders if one.encoder.is_file()]
+        if variant and not finished:
+            continue  # of an interrupted study; the next report has it
+        for name, options in study.analysis.items():
+            analysis = importlib.import_module(f"bench.analysis.{name}")
+            places = [] if name == "dynamics" else [where]  # of objectives, not of encoders on pictures
+            settings = parsed(name, options)
+            analysis.analyse(finished, folder / "analysis" / name / variant, *places, reference=reference, **settings)

@@ -149,6 +149,17 @@ def test_every_study_can_be_planned(tmp_path):
             assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
 
 
+def test_variants_are_analysed_apart(tmp_path):
+    one = small(grid={"batch_size": ["32", "64"]})
+    _, cells = plan_study(one, chosen(tmp_path), CPU)
+    apart = study.variants_apart(cells)
+    assert list(apart) == ["batch_size-32", "batch_size-64"]
+    assert sorted(key for keys in apart.values() for key in keys) == sorted(cell.key for cell in cells)
+    assert [len(keys) for keys in apart.values()] == [2, 2]
+    _, cells = plan_study(small(), chosen(tmp_path), CPU)
+    assert list(study.variants_apart(cells)) == [""]
+
+
 def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "imagewoof"]) == 0
@@ -171,7 +182,9 @@ def test_a_study_from_its_file_to_its_verified_report(tmp_path, monkeypatch, cap
     words = ["study", str(path), "--seeds", "2", "--output", "out", "--data-root", str(tmp_path / "data")]
     assert main(words) == 0
     report = tmp_path / "out/studies/mine"
-    assert (report / "analysis/semi/measures.csv").read_text().count("\n") == 9
+    for size in (64, 128):
+        assert (report / f"analysis/semi/batch_size-{size}/measures.csv").read_text().count("\n") == 5
+        assert f"analysis/semi/batch_size-{size}/section.md" in (report / "report.md").read_text()
     assert (report / "tables/study-changes-digits.csv").is_file()
     before = {found: found.stat().st_mtime_ns for found in tmp_path.glob("out/digits/*/*/*/result.json")}
     assert len(before) == 8
