@@ -46,10 +46,11 @@ def effects(groups: Sequence[Group], factors: Sequence[str], options: Options) -
         own, other = levels[first.arm], levels[second.arm]
         if first.method != second.method or own is None or other is None:
             continue
-        differing = [factor for factor in factors if own[factor] != other[factor]]
+        shared = [factor for factor in factors if factor in own and factor in other]
+        differing = [factor for factor in shared if own[factor] != other[factor]]
         if len(differing) == 1:
             factor = differing[0]
-            held = ", ".join(f"{name} {own[name]}" for name in factors if name != factor)
+            held = ", ".join(f"{name} {own[name]}" for name in shared if name != factor)
             scores = [first.scores(options.column), second.scores(options.column)]
             difference = contrast(scores, [1, -1], options.paired)
             found.append(Effect(factor, (own[factor], other[factor]), held, first, second, difference))
@@ -62,14 +63,13 @@ def effects(groups: Sequence[Group], factors: Sequence[str], options: Options) -
 
 
 def _levels(group: Group, factors: Sequence[str]) -> dict[str, str] | None:
-    """The arm's level of every factor, from its runs' configuration; None where it has none of them or no run."""
-    columns = [f"config.method.config.{factor}" for factor in factors]
+    """The arm's level of every factor that it has, from its runs' configuration (a factor may have no meaning at some
+    level of another); None where it has none of them or no run."""
+    columns = {f"config.method.config.{factor}": factor for factor in factors}
     if group.runs.empty or not all(column in group.runs for column in columns):
         return None
-    values = group.runs.iloc[0][columns]
-    if values.isna().any():
-        return None
-    return dict(zip(factors, map(str, values), strict=True))
+    values = group.runs.iloc[0][list(columns)].dropna()
+    return {columns[str(column)]: str(value) for column, value in values.items()} or None
 
 
 def _table(dataset: str, found: Sequence[Effect], options: Options) -> Table:

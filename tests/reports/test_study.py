@@ -96,6 +96,22 @@ def test_effects_are_of_one_factor_and_one_method_with_holms_correction() -> Non
     assert found[0].held == "level sample"
 
 
+def test_a_factor_without_meaning_at_a_level_of_another_hides_no_effect() -> None:
+    arms = [
+        group("smi", [0.80, 0.82], level="sample", form="match", centre="feature"),
+        group("smi:form=fisher", [0.70, 0.73], level="sample", form="fisher", centre="batch"),
+        group("smi:centre=batch", [0.75, 0.77], level="sample", form="match", centre="batch"),
+        group("smi:level=feature", [0.79, 0.80], level="feature", form="match", centre=None),  # type: ignore[arg-type]
+    ]
+    found = study_factors.effects(arms, ["level", "form", "centre"], OPTIONS)
+    assert [(one.factor, one.first.arm, one.second.arm, one.held) for one in found] == [
+        ("level", "smi", "smi:level=feature", "form match"),
+        ("level", "smi:centre=batch", "smi:level=feature", "form match"),
+        ("form", "smi:form=fisher", "smi:centre=batch", "level sample, centre batch"),
+        ("centre", "smi", "smi:centre=batch", "level sample, form match"),
+    ]
+
+
 def grid() -> list[Group]:
     scores = {
         ("smi", "32"): [0.78, 0.79, 0.80],
