@@ -319,6 +319,25 @@ def test_numbers_without_noise_come_from_a_file_beside_the_report(results: Path)
     assert verdict_of(claim("exact", table="none.csv", metric="x", key="y"), find([results])).verdict == UNTESTED
 
 
+def test_a_cost_that_is_the_same_at_every_seed_needs_no_test(write_run: Writer, tmp_path: Path) -> None:
+    cells = {}
+    for arm, memory in {"smi": 900.0, "barlow": 1000.0}.items():
+        for seed in range(3):
+            cost = {"peak_memory_mib": memory}
+            folder = write_run(
+                arm, seed, 0.5, output="results", shared={"recipe": "default", "image_size": 64}, cost=cost
+            )
+            key = str(folder.parent.relative_to(tmp_path / "results"))
+            cells[key] = Cell(key, arm, "imagewoof:160", {})
+    record = Record("main", "T", "Q", "comparison", "barlow", [*range(3)], list(cells.values()))
+    (tmp_path / "results/studies/main").mkdir(parents=True)
+    (tmp_path / "results/studies/main/declared.json").write_text(Declared(study=record).to_json())
+    less = claim(metric="cost.peak_memory_mib", better="lower", ratio=True, margin=0.05, seeds=3)
+    assert verdict_of(less, find([tmp_path / "results"])).verdict == SUPPORTED
+    more = claim(metric="cost.peak_memory_mib", better="lower", ratio=True, margin=0.2, seeds=3)
+    assert verdict_of(more, find([tmp_path / "results"])).verdict == NEGLIGIBLE
+
+
 def test_the_command_writes_a_page_that_can_be_verified(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
