@@ -19,6 +19,8 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     "coarse": (str, ("transfer",)),
 }
 """What makes an option's value of its words, and which analyses take it; where it is not given, their default holds."""
+DATASETS = ("background", "fine", "coarse")
+"""Options that name datasets, with commas."""
 FEWEST_IMAGES = 4
 
 
@@ -42,3 +44,8 @@ def parsed(name: str, options: Mapping[str, str]) -> dict[str, Any]:
     if "annotations" in values and not values["annotations"].is_dir():
         raise UserError(f"There is no folder of annotations {values['annotations']}.")
     return values
+
+
+def datasets_of(options: Mapping[str, str]) -> list[str]:
+    """The datasets that options of an analysis name, beside those of the runs."""
+    return [name for option in DATASETS for name in options.get(option, "").split(",") if name]

@@ -111,6 +111,8 @@ def main(arguments: argparse.Namespace) -> int:
         _analyse(study, planned, cells, folder, arguments)
         print_report([arguments.output], folder, declared)
 
+    if not arguments.dry_run:
+        _prepare_for_analyses(study, arguments)
     if arguments.report_only:
         from bench.hardware import resolve_device
 
@@ -212,6 +214,16 @@ def _passed_on(arguments: argparse.Namespace, options: tuple[str, ...]) -> list[
         value = getattr(arguments, name)
         words += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     return words
+
+
+def _prepare_for_analyses(study: Study, arguments: argparse.Namespace) -> None:
+    """The datasets that analyses need beside those of the runs: what is missing is said before days of training."""
+    from bench.analysis.options import datasets_of
+    from bench.datasets._store import prepare
+    from bench.plan import open_dataset
+
+    for name in dict.fromkeys(name for options in study.analysis.values() for name in datasets_of(options)):
+        prepare(open_dataset(name), arguments.data_root, arguments.store_root, arguments.skip_corrupt)
 
 
 def _analyse(

@@ -149,6 +149,23 @@ def test_every_study_can_be_planned(tmp_path):
             assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
 
 
+def test_a_dataset_that_only_an_analysis_needs_is_missed_before_any_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "study",
+        "transfer",
+        "--dataset",
+        "digits",
+        "--output",
+        "out",
+        "transfer.fine=folder:nowhere",
+        "transfer.coarse=",
+    ]
+    assert main(words) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/digits"))
+
+
 def test_variants_are_analysed_apart(tmp_path):
     one = small(grid={"batch_size": ["32", "64"]})
     _, cells = plan_study(one, chosen(tmp_path), CPU)
