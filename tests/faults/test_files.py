@@ -177,8 +177,7 @@ def uninterrupted(call, outcome, tmp_path_factory):
     return outcome(output)
 
 
-@pytest.mark.parametrize("executor", ["local", "inline"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("executor", "number"), [("local", signal.SIGINT), ("inline", signal.SIGTERM)])
 def test_a_command_that_is_asked_to_end_leaves_a_checkpoint(
     start, call, outcome, uninterrupted, tmp_path, executor, number
 ):

@@ -157,7 +157,7 @@ def simulated(test: str, margin: float, truth: float, parts: int, draws: int) ->
     ],
 )
 @pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_false_claim_is_seldom_supported(
     test: str, margin: float, truth: float, level: float, parts: int, draws: int
 ) -> None:
@@ -166,7 +166,7 @@ def test_a_false_claim_is_seldom_supported(
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_true_claim_is_seldom_contradicted(parts: int, draws: int) -> None:
     slack = 4 * np.sqrt(0.05 * 0.95 / draws)
     assert simulated("superiority", 0.0, 0.0, parts, draws)[CONTRADICTED] <= 0.025 + slack

@@ -266,13 +266,13 @@ def _running(accounting: bool):
 
 
 @pytest.fixture(scope="session")
-def cluster():
+def cluster(every_core):
     """Without accounting, as SLURM is by default."""
     yield from _running(accounting=False)
 
 
 @pytest.fixture(scope="session")
-def accounted_cluster():
+def accounted_cluster(every_core):
     yield from _running(accounting=True)
 
 
