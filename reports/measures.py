@@ -94,7 +94,7 @@ def with_derived(runs: pd.DataFrame, curves: pd.DataFrame, knn_target: float | N
     """
     runs = runs.copy()
     if "cost.seconds_pretrain" in runs:
-        devices = runs["config.world_size"].fillna(1).astype(float) if "config.world_size" in runs else 1.0
+        devices = runs["config.world_size"].astype(float).fillna(1) if "config.world_size" in runs else 1.0
         runs["cost.device_hours"] = runs["cost.seconds_pretrain"] * devices / 3600
     if "knn_validation" not in curves:
         return runs
