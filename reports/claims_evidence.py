@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from bench.reports.claims import UNTESTED, Claim, Judged, combined, judge, judge
 from bench.reports.declared import DECLARED, from_json
 from bench.reports.load import load
 from bench.reports.records import from_csv
+from bench.reports.rows import recipe_of
 from bench.reports.study import Group, Record, contrast, groups_of, runs_of
 
 MEASURES = ("measures.csv", "scores.csv")
@@ -115,7 +117,7 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
         for group in groups
         if group.arm == name and dict(group.variant) in variants and not group.runs.empty
     ]
-    recipes = tuple(dict.fromkeys(group.runs["config.recipe"].iloc[0] for group in compared))
+    recipes = tuple(dict.fromkeys(recipe_of(group.runs) for group in compared))
     return Part(dataset, opponent, n, judged, recipes, _scale(compared))
 
 
@@ -173,17 +175,17 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
 
 def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:
     """`runs` with the numbers of the study's analyses as `analysis.<name>.<column>`, or `.<map>.<column>`."""
-    found: dict[str, list[pd.DataFrame]] = {}
-    for place in record.analyses:
-        for path in (folder / "analysis" / place / file for file in MEASURES):
-            if not path.is_file() or not path.stat().st_size:
-                continue
-            values = pd.read_csv(path).set_index("id")
-            if "map" in values:
-                values = values.pivot(columns="map")
-                values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
-            found.setdefault(place.partition("/")[0], []).append(values)
-    for name, parts in found.items():
+    found: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for place, file in itertools.product(record.analyses, MEASURES):
+        path = folder / "analysis" / place / file
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        values = pd.read_csv(path).set_index("id")
+        if "map" in values:
+            values = values.pivot(columns="map")
+            values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
+        found.setdefault((place.partition("/")[0], file), []).append(values)  # variants have runs of their own
+    for (name, _), parts in found.items():
         values = pd.concat(parts).add_prefix(f"analysis.{name}.")
         runs = runs.merge(values, left_on="id", right_index=True, how="left")
     return runs

@@ -72,9 +72,7 @@ class Row:
     @property
     def recipe(self) -> str:
         """Where its hyperparameters come from: `default`, `published: ...` or `tuned (16 trials)`."""
-        recorded = self.runs["config.recipe"] if "config.recipe" in self.runs else pd.Series(dtype=object)
-        found = recorded.dropna().astype(str).unique()
-        return " / ".join(sorted(found)) if len(found) else DEFAULT_RECIPE
+        return recipe_of(self.runs)
 
     @property
     def tuned(self) -> bool:
@@ -108,6 +106,13 @@ class Row:
             if column in self.runs:
                 names |= set(self.runs[column].dropna())
         return names | {f"{name}/{self.digest}" for name in names}
+
+
+def recipe_of(runs: pd.DataFrame) -> str:
+    """Where the hyperparameters of runs come from; several answers with ' / ' between them."""
+    recorded = runs["config.recipe"] if "config.recipe" in runs else pd.Series(dtype=object)
+    found = recorded.dropna().astype(str).unique()
+    return " / ".join(sorted(found)) if len(found) else DEFAULT_RECIPE
 
 
 def leaves(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:

@@ -130,8 +130,8 @@ def name_axis(words: str, inches: float) -> str:
     width = round(11.5 * inches)
     if len(words) <= width:
         return words
-    what, _, unit = words.rpartition(" (")
-    return f"{fill(what, width)}\n({unit}"
+    what, bracket, unit = words.rpartition(" (")
+    return f"{fill(what, width)}\n({unit}" if bracket else fill(words, width)
 
 
 def reference_line(axes: Axes, level: float, text: str) -> None:

@@ -164,7 +164,7 @@ def _methods(arguments: argparse.Namespace) -> list[str]:
 def _plan(
     arguments: argparse.Namespace, methods: list[str], device: torch.device, words: list[str] | None = None
 ) -> list[RunSpec]:
-    """One run of each method, at seed 0; `words` go before the user's."""
+    """One run of each method, at seed 0; `words` hold whatever the user's say."""
     from bench.arms import parse
     from bench.plan import Request, known_preset, plan
 

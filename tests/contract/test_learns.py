@@ -12,11 +12,8 @@ ROOT = Path(__file__).parents[2]
 SHARE = 0.25
 """Of the way from the untrained encoder's accuracy to that of one trained on the labels, which every run must go."""
 REFERENCES = ["random", "supervised"]
-TOO_SHORT = {
-    arm: "the paper's projector, without a last batch normalisation, needs longer runs: 92.4 % at seed 1, random 95.2 %"
-    for arm in ("byol:normalise_output=false", "solo/byol:normalise_output=false")
-}
-"""Variants, of no method's defaults, that were seen to fail (docs/methods.md)."""
+TOO_SHORT = {"byol:normalise_output=false": "the paper's projector needs longer runs: 92.4 % at seed 1, random 95.2 %"}
+"""Variants, of no method's defaults, that were seen to fail (docs/methods.md), and are still run."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +33,11 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.soak
-def test_learns_at_its_defaults(arm, results):
+def test_learns_at_its_defaults(arm, results, request):
     if arm in REFERENCES:
         pytest.skip("a reference")
     if arm in TOO_SHORT:
-        pytest.skip(TOO_SHORT[arm])
+        request.applymarker(pytest.mark.xfail(reason=TOO_SHORT[arm], strict=True))
     scores, floor, ceiling = ([one["scores"]["linear"] for one in results(name)] for name in (arm, *REFERENCES))
     assert len(scores) == len(floor) == len(ceiling) == 2
     assert min(scores) > max(floor) + SHARE * (max(ceiling) - max(floor))

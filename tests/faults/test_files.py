@@ -177,7 +177,8 @@ def uninterrupted(call, outcome, tmp_path_factory):
     return outcome(output)
 
 
-@pytest.mark.parametrize(("executor", "number"), [("local", signal.SIGINT), ("inline", signal.SIGTERM)])
+@pytest.mark.parametrize("executor", ["local", "inline"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_asked_to_end_leaves_a_checkpoint(
     start, call, outcome, uninterrupted, tmp_path, executor, number
 ):

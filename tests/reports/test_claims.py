@@ -157,7 +157,7 @@ def simulated(test: str, margin: float, truth: float, parts: int, draws: int) ->
     ],
 )
 @pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("draws", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.slow)])
 def test_a_false_claim_is_seldom_supported(
     test: str, margin: float, truth: float, level: float, parts: int, draws: int
 ) -> None:
@@ -166,7 +166,7 @@ def test_a_false_claim_is_seldom_supported(
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("draws", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.slow)])
 def test_a_true_claim_is_seldom_contradicted(parts: int, draws: int) -> None:
     slack = 4 * np.sqrt(0.05 * 0.95 / draws)
     assert simulated("superiority", 0.0, 0.0, parts, draws)[CONTRADICTED] <= 0.025 + slack
@@ -276,6 +276,23 @@ def test_an_analysis_gives_numbers_for_a_claim(results: Path) -> None:
     assert found.verdict == SUPPORTED
     assert found.parts[0].judged.difference is not None
     assert found.parts[0].judged.difference.difference == pytest.approx(0.3)
+
+
+def test_an_analysis_of_every_variant_and_with_two_files_gives_every_run_one_row(results: Path) -> None:
+    folder = results / "studies/main"
+    whole = pd.read_csv(folder / "analysis/geometry/measures.csv")
+    for variant, rows in {"one": whole.iloc[:6], "two": whole.iloc[6:]}.items():
+        (folder / f"analysis/geometry/{variant}").mkdir()
+        rows.to_csv(folder / f"analysis/geometry/{variant}/measures.csv", index=False)
+        rows.assign(other=2.0)[["id", "other"]].to_csv(folder / f"analysis/geometry/{variant}/scores.csv", index=False)
+    declared = json.loads((folder / "declared.json").read_text())
+    declared["study"]["analyses"] = ["geometry/one", "geometry/two"]
+    (folder / "declared.json").write_text(json.dumps(declared))
+    (evidence,) = find([results])
+    for group in (one for groups in evidence.groups.values() for one in groups):
+        assert len(group.runs) == 6
+        assert set(group.scores("analysis.geometry.other").values()) == {2.0}
+        assert len(group.scores("analysis.geometry.rank")) == 6
 
 
 def test_an_analysis_with_several_maps_gives_a_number_for_each(results: Path) -> None:

@@ -25,7 +25,7 @@ OPTIONS = Options("linear", False)
 SCORES = st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda scores: np.ptp(scores) > 1e-3)
 
 
-def group(arm: str, scores: list[float], variant: dict[str, str] | None = None, **config: str) -> Group:
+def group(arm: str, scores: list[float], variant: dict[str, str] | None = None, **config: str | None) -> Group:
     """A cell with these completed runs, seeds from 0."""
     method = arm.partition(":")[0]
     runs = pd.DataFrame({"seed": range(len(scores)), "scores.linear": scores})
@@ -101,7 +101,7 @@ def test_a_factor_without_meaning_at_a_level_of_another_hides_no_effect() -> Non
         group("smi", [0.80, 0.82], level="sample", form="match", centre="feature"),
         group("smi:form=fisher", [0.70, 0.73], level="sample", form="fisher", centre="batch"),
         group("smi:centre=batch", [0.75, 0.77], level="sample", form="match", centre="batch"),
-        group("smi:level=feature", [0.79, 0.80], level="feature", form="match", centre=None),  # type: ignore[arg-type]
+        group("smi:level=feature", [0.79, 0.80], level="feature", form="match", centre=None),
     ]
     found = study_factors.effects(arms, ["level", "form", "centre"], OPTIONS)
     assert [(one.factor, one.first.arm, one.second.arm, one.held) for one in found] == [
