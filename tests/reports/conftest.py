@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.reports.claims import Claim
+
 Writer = Callable[..., Path]
 TITLES = {
     "smi": "SMI (reconstructed)",
@@ -120,3 +122,27 @@ def experiment(write_run: Writer, tmp_path: Path) -> Path:
     write_run("barlow", 5, status="failed", reason="out of memory")
     write_run("vicreg", 5, status=None)
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def claim() -> Callable[..., Claim]:
+    """Makes a claim of SMI over Barlow Twins on Imagewoof, less what is given."""
+
+    def make(test: str = "superiority", **changes: object) -> Claim:
+        values: dict[str, object] = {
+            "name": "better",
+            "words": "it is better",
+            "source": "abstract",
+            "hypothesis": "it is.",
+            "study": "main",
+            "arm": "smi",
+            "against": ["barlow"],
+            "metric": "scores.linear",
+            "test": test,
+            "elsewhere": "python -m bench study main",
+            "datasets": ["imagewoof:160"],
+            "seeds": 5,
+        }
+        return Claim(**{**values, **changes})  # type: ignore[arg-type]
+
+    return make

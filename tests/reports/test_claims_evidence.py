@@ -1,0 +1,170 @@
+"""From studies' reports to evidence, verdicts and the page of claims."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.cli import main
+from bench.errors import UserError
+from bench.reports import claims_page
+from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNTESTED, Claim, read
+from bench.reports.claims_evidence import find, verdict_of
+from bench.reports.declared import Declared
+from bench.reports.statistics import welch
+from bench.reports.study import Cell, Record
+
+Writer = Callable[..., Path]
+Make = Callable[..., Claim]
+
+
+@pytest.fixture
+def results(write_run: Writer, tmp_path: Path) -> Path:
+    """A study `main` of two arms, six seeds (the sixth a trap), with an analysis beside its report."""
+    lead = {"smi": [0.53, 0.54, 0.52, 0.55, 0.53, 0.05], "barlow": [0.50, 0.51, 0.49, 0.50, 0.52, 0.99]}
+    cells, rows = {}, []
+    for arm, values in lead.items():
+        for seed, value in enumerate(values):
+            recipe = "tuned (16 trials)" if arm == "smi" else "default"
+            folder = write_run(arm, seed, value, output="results", shared={"recipe": recipe, "image_size": 64})
+            key = str(folder.parent.relative_to(tmp_path / "results"))
+            cells[key] = Cell(key, arm, "imagewoof:160", {})
+            rows.append({"id": f"{key}/seed{seed}", "rank": 10 * value + 0.01 * seed})
+    record = Record("main", "T", "Q", "comparison", "barlow", [*range(6)], list(cells.values()), analyses=["geometry"])
+    folder = tmp_path / "results/studies/main"
+    (folder / "analysis/geometry").mkdir(parents=True)
+    (folder / "declared.json").write_text(Declared(study=record).to_json())
+    pd.DataFrame(rows).to_csv(folder / "analysis/geometry/measures.csv", index=False)
+    return tmp_path / "results"
+
+
+def test_a_claim_is_judged_by_its_study_and_the_declared_seeds(claim: Make, results: Path) -> None:
+    found = verdict_of(claim(), find([results]))
+    assert found.verdict == SUPPORTED
+    (part,) = found.parts
+    expected = welch([0.53, 0.54, 0.52, 0.55, 0.53], [0.50, 0.51, 0.49, 0.50, 0.52])
+    assert part.n == (5, 5)
+    assert part.judged.difference is not None
+    assert part.judged.difference.difference == pytest.approx(expected.difference)
+    assert part.judged.difference.error == pytest.approx(expected.error)
+
+
+def test_an_analysis_gives_numbers_for_a_claim(claim: Make, results: Path) -> None:
+    found = verdict_of(claim(metric="analysis.geometry.rank"), find([results]))
+    assert found.verdict == SUPPORTED
+    assert found.parts[0].judged.difference is not None
+    assert found.parts[0].judged.difference.difference == pytest.approx(0.3)
+
+
+def test_an_analysis_of_every_variant_and_with_two_files_gives_every_run_one_row(results: Path) -> None:
+    folder = results / "studies/main"
+    whole = pd.read_csv(folder / "analysis/geometry/measures.csv")
+    for variant, rows in {"one": whole.iloc[:6], "two": whole.iloc[6:]}.items():
+        (folder / f"analysis/geometry/{variant}").mkdir()
+        rows.to_csv(folder / f"analysis/geometry/{variant}/measures.csv", index=False)
+        rows.assign(other=2.0)[["id", "other"]].to_csv(folder / f"analysis/geometry/{variant}/scores.csv", index=False)
+    declared = json.loads((folder / "declared.json").read_text())
+    declared["study"]["analyses"] = ["geometry/one", "geometry/two"]
+    (folder / "declared.json").write_text(json.dumps(declared))
+    (evidence,) = find([results])
+    for group in (one for groups in evidence.groups.values() for one in groups):
+        assert len(group.runs) == 6
+        assert set(group.scores("analysis.geometry.other").values()) == {2.0}
+        assert len(group.scores("analysis.geometry.rank")) == 6
+
+
+def test_an_analysis_with_several_maps_gives_a_number_for_each(claim: Make, results: Path) -> None:
+    folder = results / "studies/main/analysis/geometry"
+    table = pd.read_csv(folder / "measures.csv")
+    maps = [table.assign(map=name, rank=table["rank"] + shift) for name, shift in (("activation", 0.0), ("other", 9.0))]
+    pd.concat(maps).to_csv(folder / "scores.csv", index=False)
+    found = verdict_of(claim(metric="analysis.geometry.activation.rank"), find([results]))
+    assert found.parts[0].judged.difference is not None
+    assert found.parts[0].judged.difference.difference == pytest.approx(0.3)
+
+
+def test_a_difference_of_columns_is_taken_run_by_run(claim: Make, results: Path) -> None:
+    found = verdict_of(claim(metric="scores.linear", minus="scores.linear"), find([results]))
+    assert found.verdict == UNTESTED  # all zero: no spread
+
+
+def test_fewer_seeds_than_declared_are_no_evidence(claim: Make, results: Path) -> None:
+    found = verdict_of(claim(seeds=7), find([results]))
+    assert found.verdict == UNTESTED
+    assert found.parts[0].judged.reason == "6 of the 7 declared seeds have a result"
+
+
+def test_what_was_not_run_is_said_with_the_command(claim: Make, results: Path) -> None:
+    found = verdict_of(claim(datasets=["imagenet"]), find([results]))
+    assert found.verdict == UNTESTED
+    assert claims_page.sentences(found)[-1] == "To test it: python -m bench study main"
+
+
+def test_numbers_without_noise_come_from_a_file_beside_the_report(claim: Make, results: Path) -> None:
+    folder = results / "studies/main"
+    pd.DataFrame(
+        {"objective": ["smi", "barlow"] * 2, "top": [0.1, 0.1, 0.5, 0.5], "share": [0.6, 0.3, 0.1, 0.9]}
+    ).to_csv(folder / "shares.csv", index=False)
+    exact = claim("exact", metric="share", table="shares.csv", key="objective", rows={"top": 0.1})
+    assert verdict_of(exact, find([results])).verdict == SUPPORTED
+    rows = [{"what": "objective", "method": name, "ms": value} for name, value in (("smi", 2.0), ("barlow", 1.0))]
+    (folder / "cost.json").write_text(json.dumps({"rows": rows}))
+    cost = claim("exact", metric="ms", better="lower", table="cost.json", key="method", rows={"what": "objective"})
+    assert verdict_of(cost, find([results])).verdict == CONTRADICTED
+    assert verdict_of(claim("exact", table="none.csv", metric="x", key="y"), find([results])).verdict == UNTESTED
+
+
+def test_a_cost_that_is_the_same_at_every_seed_needs_no_test(claim: Make, write_run: Writer, tmp_path: Path) -> None:
+    cells = {}
+    for arm, memory in {"smi": 900.0, "barlow": 1000.0}.items():
+        for seed in range(3):
+            cost = {"peak_memory_mib": memory}
+            folder = write_run(
+                arm, seed, 0.5, output="results", shared={"recipe": "default", "image_size": 64}, cost=cost
+            )
+            key = str(folder.parent.relative_to(tmp_path / "results"))
+            cells[key] = Cell(key, arm, "imagewoof:160", {})
+    record = Record("main", "T", "Q", "comparison", "barlow", [*range(3)], list(cells.values()))
+    (tmp_path / "results/studies/main").mkdir(parents=True)
+    (tmp_path / "results/studies/main/declared.json").write_text(Declared(study=record).to_json())
+    less = claim(metric="cost.peak_memory_mib", better="lower", ratio=True, margin=0.05, seeds=3)
+    assert verdict_of(less, find([tmp_path / "results"])).verdict == SUPPORTED
+    more = claim(metric="cost.peak_memory_mib", better="lower", ratio=True, margin=0.2, seeds=3)
+    assert verdict_of(more, find([tmp_path / "results"])).verdict == NEGLIGIBLE
+
+
+def test_the_command_writes_a_page_that_can_be_verified(
+    claim: Make, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(json.dumps([vars(claim()), vars(claim(name="elsewhere", datasets=["imagenet"]))]))
+    assert main(["claims", str(results), "--claims", str(path)]) == 0
+    page = (results / "claims.md").read_text()
+    assert "SMI here is a reconstruction" in page
+    assert "## better: supported" in page
+    assert "smi against barlow on imagewoof:160: supported; linear +3.0 points (95 % interval +1.3 to +4.7)" in page
+    assert "64 px, slim of width 32, 10 epochs; settings tuned (16 trials) and default" in page
+    assert "unequal standing" in page
+    assert "## elsewhere: not testable here" in page
+    assert "<table" in (results / "claims.html").read_text()
+    evidence = find([results])
+    verdicts = [verdict_of(one, evidence) for one in read(path)]
+    assert claims_page.drifts(results, verdicts, evidence) == []
+    (results / "claims.md").write_text(page.replace("+3.0 points", "+4.0 points"))
+    assert any("+4.0" in drift for drift in claims_page.drifts(results, verdicts, evidence))
+    (results / "claims.md").write_text(f"{page}\n- An invented line.\n")
+    assert claims_page.drifts(results, verdicts, evidence) == ["claims.md: follows from no run: - An invented line."]
+    (results / "claims.md").write_text(page)
+    whole = (results / "claims.html").read_text()
+    (results / "claims.html").write_text(whole.replace("better: supported", "better: refuted"))
+    (drift,) = claims_page.drifts(results, verdicts, evidence)
+    assert "'refuted' printed, 'supported' recomputed" in drift
+
+
+def test_no_study_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^No study has been reported in"):
+        find([tmp_path])
+    with pytest.raises(UserError, match="There is no output folder"):
+        find([tmp_path / "nowhere"])
