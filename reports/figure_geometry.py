@@ -155,12 +155,15 @@ def spectra(comparison: Comparison, spectrum: pd.DataFrame) -> Figure | None:
         return None
     figure, (axes,) = canvas(1, width=6.8, height=3.6)
     looks = styles(comparison.rows)
-    for row in comparison.rows:
+    for place, row in enumerate(comparison.rows):
         own = data[data["label"] == row.label].groupby("index")["share"].agg(["mean", "min", "max"])
         if own.empty:
             continue
         look = looks[row.label]
-        axes.plot(own.index, own["mean"], color=look.color, ls=look.line, lw=1.5, label=row.label)
+        every = max(1, len(own) // 6)
+        marks = (3 * place % every, every)  # aside of one another: in grey, dashes alone can be alike
+        (line,) = axes.plot(own.index, own["mean"], color=look.color, ls=look.line, lw=1.5, label=row.label)
+        line.set(marker=look.marker, markersize=5, markevery=marks)
         axes.fill_between(own.index, own["min"], own["max"], color=look.color, alpha=0.15, lw=0)
     axes.set_yscale("log")
     axes.set(xlabel="singular value, by size", ylabel="share of the sum")
