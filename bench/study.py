@@ -30,6 +30,9 @@ class Tuning:
     trials: int
     epochs: dict[str, int]
     """Of a trial, by dataset; elsewhere the full length of a run."""
+    anew: dict[str, list[float]] = field(default_factory=dict)
+    """Axes of the grid at each of whose values, or variants in which, arms are tuned by themselves: what is best at
+    one need not be at another. With least and largest learning rate, or [] for those of `tune`."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Study:
             raise UserError("A study with the section 'grid' needs a grid, of numbers alone.")
         if self.section in ("variance", "ranking") and not self.variants:
             raise UserError(f"A study with the section '{self.section}' needs variants.")
+        for name, rates in self.tune.anew.items() if self.tune else ():
+            if name not in (known := [*self.grid, *self.variants]):
+                raise UserError(f"tune.anew: {name} is no axis and no variant of the study.{suggest(name, known)}")
+            if rates and not (len(rates) == 2 and 0 < rates[0] < rates[1]):
+                raise UserError(f"tune.anew: {name} needs [] or two learning rates, the lower first.")
 
     def cells(self) -> list[tuple[dict[str, str], list[str]]]:
         """Every variant as what it is called by, and its settings; one without a name where there are none."""
@@ -90,6 +98,22 @@ class Study:
             return [({"variant": name}, [*words]) for name, words in self.variants.items()]
         combinations = itertools.product(*([(key, value) for value in values] for key, values in self.grid.items()))
         return [(dict(one), [f"{key}={value}" for key, value in one]) for one in combinations]
+
+    def tuned_at(self, variant: Mapping[str, str]) -> str:
+        """What the arms of a variant are tuned at by themselves; '' where with all others."""
+        anew = self.tune.anew if self.tune else {}
+        names = variant.values() if self.variants else (f"{axis}={value}" for axis, value in variant.items())
+        return "-".join(name for name in names if name.partition("=")[0] in anew)
+
+    def tunings(self) -> dict[str, tuple[list[str], list[float]]]:
+        """Settings and learning rates (see Tuning.anew) of every search, by what it is at."""
+        anew = self.tune.anew if self.tune else {}
+        found: dict[str, tuple[list[str], list[float]]] = {}
+        for variant, words in self.cells():
+            at = self.tuned_at(variant)
+            own = [word for word in words if self.variants or word.partition("=")[0] in anew] if at else []
+            found[at] = own, next((anew[key] for key in anew if at.startswith(key)), [])
+        return found
 
 
 @dataclass(frozen=True)
@@ -179,7 +203,7 @@ def requests(study: Study, chosen: Chosen) -> Iterator[tuple[dict[str, str], Req
                     data_root=chosen.data_root,
                     store_root=chosen.store_root,
                     skip_corrupt=chosen.skip_corrupt,
-                    recipe=recipe_of(chosen, dataset, preset),
+                    recipe=recipe_of(chosen, dataset, preset, study.tuned_at(variant)),
                     processes=chosen.processes,
                 ),
             )
@@ -219,17 +243,17 @@ def variants_apart(cells: Sequence[Cell]) -> dict[str, list[str]]:
     return found if len(found) > 1 else {"": [cell.key for cell in cells]}
 
 
-def recipe_of(chosen: Chosen, dataset: str, preset: str) -> str:
+def recipe_of(chosen: Chosen, dataset: str, preset: str, at: str) -> str:
     """The recipe for one dataset: the study's own tuning of it, where that was done, else what was asked for."""
-    own = chosen.tuned / tuned_name(dataset, preset) if chosen.tuned else None
+    own = chosen.tuned / tuned_name(dataset, preset, at) if chosen.tuned else None
     return str(own) if own is not None and own.is_file() else chosen.recipe
 
 
-def tuned_name(dataset: str, preset: str) -> str:
-    """File name under which `tune` writes its recipe."""
+def tuned_name(dataset: str, preset: str, at: str) -> str:
+    """File name under which `tune` writes its recipe; `at` is Study.tuned_at."""
     from bench.spec import safe
 
-    return f"{safe(dataset)}-{preset}.yaml"
+    return "-".join([safe(dataset), preset, *([safe(at)] if at else [])]) + ".yaml"
 
 
 def trained(study: Study) -> list[Arm]:

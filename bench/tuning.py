@@ -34,6 +34,8 @@ CRITERIA = ("linear_validation", "knn_validation")
 """Scores by which a trial is judged; the second decides between equals, of which few validation pictures make many."""
 RATE_FACTOR = 10.0
 """Learning rates are searched from the preset's divided by this to the preset's times this."""
+Rates = tuple[float, float] | None
+"""Least and largest learning rate of a search instead of those."""
 NO_TEST = ("evaluate.test=false", "evaluate.curve_points=0")
 
 
@@ -62,14 +64,14 @@ class Best:
     at_edge: list[str]
 
 
-def search_space(arm: Arm, spec: RunSpec, words: Sequence[str], steps: int) -> dict[str, Search]:
+def search_space(arm: Arm, spec: RunSpec, words: Sequence[str], steps: int, rates: Rates = None) -> dict[str, Search]:
     """Setting -> range: the learning rate and the fields that the method's file marks, less what is set already.
 
     A momentum is searched as far as a trial of `steps` can use it (methods/_momentum.py), and not where that is no
     range at all: trials that differ in name only would find nothing.
     """
     rate = spec.protocol.optimizer.lr
-    space = {"optimizer.lr": Search(rate / RATE_FACTOR, rate * RATE_FACTOR)}
+    space = {"optimizer.lr": Search(*(rates or (rate / RATE_FACTOR, rate * RATE_FACTOR)))}
     hints = typing.get_type_hints(discover.load("methods", arm.method).Config, include_extras=True)
     space |= {name: search for name, hint in hints.items() if (search := _search(hint)) is not None}
     fixed = {word.partition("=")[0].removeprefix(f"{arm.short_name}.") for word in [*words, *arm.words()]}
@@ -105,14 +107,14 @@ def share_of(search: Search, value: float) -> float:
     return math.log(value / search.low) / math.log(search.high / search.low)
 
 
-def plan_trials(request: Request, trials: int, device: torch.device) -> list[Trial]:
+def plan_trials(request: Request, trials: int, device: torch.device, rates: Rates = None) -> list[Trial]:
     """`trials` runs of every arm of `request` (one dataset), arms side by side so that an interruption is fair."""
     # Behind the user's words for all methods, and behind those for one.
     hidden = [*NO_TEST, *(f"{arm.short_name}.{word}" for arm in request.methods for word in NO_TEST)]
     searched = request.words
     request = dataclasses.replace(request, seeds=[TUNING_SEED], words=[*searched, *hidden], recipe="none")
     drawn = {
-        arm: points(search_space(arm, spec, searched, trained_steps(spec, request)), trials)
+        arm: points(search_space(arm, spec, searched, trained_steps(spec, request), rates), trials)
         for arm, spec in zip(request.methods, plan(request, device), strict=True)
     }
     planned = []
@@ -155,7 +157,9 @@ def epochs_within(request: Request, seconds: float, device: torch.device, execut
     return epochs
 
 
-def best_of(trials: Sequence[Trial], folders: Sequence[RunFolder], request: Request) -> Best | None:
+def best_of(
+    trials: Sequence[Trial], folders: Sequence[RunFolder], request: Request, rates: Rates = None
+) -> Best | None:
     """The completed trial of one arm with the highest validation accuracy, the first of equals; None if none is.
 
     One that collapsed is chosen only where all did: its accuracy is that of a network that learned next to nothing.
@@ -171,7 +175,7 @@ def best_of(trials: Sequence[Trial], folders: Sequence[RunFolder], request: Requ
         return None
     _, best, negative = max(known)
     chosen = trials[-negative]
-    space = search_space(chosen.arm, trials[0].spec, request.words, trained_steps(trials[0].spec, request))
+    space = search_space(chosen.arm, trials[0].spec, request.words, trained_steps(trials[0].spec, request), rates)
     at_edge = [name for name, value in chosen.settings.items() if abs(share_of(space[name], value) - 0.5) > 0.4]
     return Best(chosen.settings, best[0], scores[0][0] if scores[0] else None, len(known), at_edge)
 

@@ -99,7 +99,8 @@ def _rows(what: list[str], arguments: argparse.Namespace, device: torch.device) 
     if "objective" in what:
         batches = _numbers("--batch-sizes", arguments.batch_sizes)
         widths = _numbers("--widths", arguments.widths)
-        yield from objective.measure(methods, peers.losses(), batches, widths, device)
+        others = {**objective.both_forms(methods), **peers.losses()}
+        yield from objective.measure(methods, others, batches, widths, device)
 
 
 def _on_pictures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,18 +140,19 @@ def _declared(name: str, study: Study, chosen: Chosen, cells: list[Cell], argume
         seeds=list(chosen.seeds),
         cells=[CellRecord(cell.key, cell.arm, cell.dataset, dict(cell.variant)) for cell in cells],
         factors=study.factors,
-        command=_command(arguments, chosen),
+        command=_command(arguments),
         analyses=[str(Path(name, variant)) for name in study.analysis for variant in variants_apart(cells)],
     )
     margin = None if study.margin is None else study.margin / 100
     return Declared(metric=study.metric, paired=study.paired, margin=margin, study=record)
 
 
-def _command(arguments: argparse.Namespace, chosen: Chosen) -> str:
+def _command(arguments: argparse.Namespace) -> str:
     """As it would be typed again, less what says where things lie."""
     options = {name: getattr(arguments, name) for name in ("dataset", "preset", "seeds")}
     words = [f"--{name} {shlex.quote(value)}" for name, value in options.items() if value is not None]
-    return " ".join(["python -m bench study", shlex.quote(arguments.name), *words, *map(shlex.quote, chosen.words)])
+    words += [shlex.quote(word) for word in arguments.words if not word.startswith("slurm.")]
+    return " ".join(["python -m bench study", shlex.quote(arguments.name), *words])
 
 
 def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
@@ -167,7 +169,7 @@ def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
 
 
 def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
-    """`tune` for every dataset of the study, each with the same arms and budget."""
+    """`tune` for every dataset of the study, and what is tuned anew, each with the same arms and budget."""
     from bench.cli import main as bench
     from bench.study import trained, tuned_name
 
@@ -175,17 +177,18 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
         raise UserError("This study declares no tuning: its file has no `tune`.")
     preset = chosen.preset or study.preset
     code = 0
-    for dataset in chosen.datasets or study.datasets:
+    assert chosen.tuned is not None
+    for dataset, (at, (own, rates)) in itertools.product(chosen.datasets or study.datasets, study.tunings().items()):
         epochs = study.tune.epochs.get(dataset) if preset == study.preset else None
-        own = study.datasets.get(dataset, []) if preset == study.preset else []
-        settings = [word for word in [*own, *study.words, *chosen.words] if not word.startswith("epochs=")]
+        size = study.datasets.get(dataset, []) if preset == study.preset else []
+        settings = [word for word in [*size, *study.words, *own, *chosen.words] if not word.startswith("epochs=")]
         words = ["tune", "--methods", ",".join(arm.name for arm in trained(study)), "--dataset", dataset]
-        assert chosen.tuned is not None
         # Trials are shared: an arm of several studies is tuned once, and its runs are the same in all of them.
-        save = chosen.tuned / tuned_name(dataset, preset)
+        save = chosen.tuned / tuned_name(dataset, preset, at)
         words += ["--preset", preset, "--trials", str(study.tune.trials)]
         words += ["--output", str(chosen.tuned.parent), "--save", str(save)]
         words += ["--epochs", str(epochs)] if epochs else []
+        words += ["--rates", ",".join(f"{rate:g}" for rate in rates)] if rates else []
         words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device")) + settings
         words += ["--tensorboard"] if arguments.tensorboard else []
         print(f"\npython -m bench {shlex.join(words)}", flush=True)

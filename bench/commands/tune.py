@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "GPU's clock); default: the preset's full length",
     )
     parser.add_argument(
+        "--rates",
+        metavar="LOW,HIGH",
+        help="learning rates among which is searched; default: a tenth to ten times the preset's",
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("tuning"), metavar="DIR", help="where trials and recipe go; default tuning"
     )
     parser.add_argument(
@@ -71,15 +77,16 @@ def main(arguments: argparse.Namespace) -> int:
         request = dataclasses.replace(request, words=[*request.words, f"epochs={epochs}"])
     if arguments.save is not None and arguments.save.suffix != ".yaml":
         raise UserError(f"--save {arguments.save}: a recipe is a .yaml file.")
-    trials = plan_trials(request, arguments.trials, device)
+    rates = _rates(arguments.rates)
+    trials = plan_trials(request, arguments.trials, device, rates)
     recipe = arguments.save or execution.output / f"{_file_name(request)}.yaml"
-    _refuse_other(recipe, request, arguments.trials)
+    _refuse_other(recipe, request, arguments)
     print(_headline(request, arguments.trials, trials, execution.jobs), flush=True)
     local.run([trial.spec for trial in trials], execution, fresh=False)
     found = {}
     for arm in request.methods:
         own = [trial for trial in trials if trial.arm == arm]
-        found[arm] = best_of(own, [RunFolder(execution.output, trial.spec.id) for trial in own], request)
+        found[arm] = best_of(own, [RunFolder(execution.output, trial.spec.id) for trial in own], request, rates)
     _write_recipe(recipe, found, request, arguments, trials, device)
     _write_trials(recipe.with_suffix(".csv"), trials, execution.output)
     _print_found(found, arguments.trials)
@@ -93,7 +100,19 @@ def _file_name(request: Request) -> str:
     return f"{safe(request.datasets[0])}-{request.preset}"
 
 
-def _refuse_other(path: Path, request: Request, trials: int) -> None:
+def _rates(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not 0 < low < high < math.inf:
+        raise UserError(f"--rates {text}: two learning rates, the lower first, as in 0.01,1.")
+    return low, high
+
+
+def _refuse_other(path: Path, request: Request, arguments: argparse.Namespace) -> None:
     """Raise UserError where the recipe of another tuning stands in the place of this one's."""
     from bench.config import recipes
 
@@ -101,7 +120,8 @@ def _refuse_other(path: Path, request: Request, trials: int) -> None:
         return
     known = recipes.read(path).provenance
     arms = {arm.name for arm in request.methods}
-    if (known.get("trials"), known.get("words"), set(known.get("validation", ()))) != (trials, [*request.words], arms):
+    found = (known.get("trials"), known.get("rates"), known.get("words"), set(known.get("validation", ())))
+    if found != (arguments.trials, arguments.rates, [*request.words], arms):
         raise UserError(f"{path} is the recipe of another tuning: move it, or give another --output.")
 
 
@@ -129,9 +149,11 @@ def _write_recipe(
     from bench.tuning import CRITERIA, TUNING_SEED
 
     known = environment(device, threads=1)
-    budget = {"trials": arguments.trials, "epochs": trials[0].spec.protocol.epochs}
+    budget: dict[str, Any] = {"trials": arguments.trials, "epochs": trials[0].spec.protocol.epochs}
     if arguments.trial_seconds is not None:
         budget["trial_seconds"] = arguments.trial_seconds
+    if arguments.rates is not None:
+        budget["rates"] = arguments.rates
     recipe: dict[str, Any] = {
         "label": f"tuned ({arguments.trials} trials)",
         "datasets": list(request.datasets),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from bench.cost.clock import repeated, take_turns
 from bench.cost.counters import gigaflops, peak_tensor_mib
 from bench.cost.record import Row
 from bench.errors import UserError
+from bench.methods import barlow
 from bench.methods._momentum import Momentum
 
 CLASSES = 10
@@ -37,12 +39,12 @@ def measure(
 ) -> Iterator[Row]:
     """A row for every method, batch size and width; methods that train nothing have none.
 
-    `others` are loss modules of other libraries, by `<library>/<method>`, called with both embeddings. Implementations
-    of one method take turns.
+    `others` are loss modules called with both embeddings, by `<library>/<method>` or `<method>, <form>`.
+    Implementations of one method take turns.
     """
     names: dict[str, list[str]] = {}
     for name in [*methods, *others]:
-        names.setdefault(name.rpartition("/")[2], []).append(name)
+        names.setdefault(name.rpartition("/")[2].partition(",")[0], []).append(name)
     cells = [(batch, width, family) for width in widths for batch in batch_sizes for family in names.values()]
     for batch, width, family in tqdm(cells, desc="objectives", unit="cell", disable=None, delay=2):
         calls = {}
@@ -62,6 +64,21 @@ def measure(
                 "memory_mib": peak_tensor_mib(calls[name], device),
                 "gflop": gigaflops(calls[name]),
             }
+
+
+def both_forms(methods: Sequence[str]) -> dict[str, nn.Module]:
+    """Barlow Twins in each of its forms at every B and D, where it is among the methods, which take the cheaper."""
+    forms = {"barlow, D x D": "features", "barlow, B x B": "samples"}
+    return {name: _Barlow(form) for name, form in forms.items()} if "barlow" in methods else {}
+
+
+class _Barlow(nn.Module):
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, za: Tensor, zb: Tensor) -> Tensor:
+        return barlow.objective(za, zb, barlow.Config.lambda_, form=self.form)[0]
 
 
 def own(name: str, batch: int, width: int, device: torch.device) -> Callable[[], object] | None:
@@ -130,6 +147,24 @@ def exponents(rows: Sequence[Row], column: str) -> dict[str, tuple[float, float]
         along_width = [(row["width"], row[column]) for row in own if row["batch"] == middle["batch"]]
         slopes[method] = (_slope(along_batch), _slope(along_width))
     return slopes
+
+
+def crossings(rows: Sequence[Row], column: str, first: str, other: str) -> dict[int, list[float]]:
+    """By width the batch sizes at which both methods have the same `column`: none, or where between two measured ones
+    the logarithm of their ratio, a line in that of B, is zero."""
+    found: dict[int, list[float]] = {}
+    for width in sorted({row["width"] for row in rows}):
+        own, others = (
+            {r["batch"]: r[column] for r in rows if (r["method"], r["width"]) == (name, width)}
+            for name in (first, other)
+        )
+        points = [(math.log(b), math.log(own[b] / others[b])) for b in sorted(own) if b in others]
+        found[width] = [
+            math.exp(x0 - y0 * (x1 - x0) / (y1 - y0))
+            for (x0, y0), (x1, y1) in itertools.pairwise(points)
+            if (y0 < 0) != (y1 < 0)
+        ]
+    return found
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> float:

@@ -141,10 +141,37 @@ def _objectives(rows: Sequence[Row], kind: str) -> str:
         return ""
     cells = sorted({(row["width"], row["batch"]) for row in rows})
     head = ["method", *(f"B {batch}, D {width}" for width, batch in cells), "B exponent", "D exponent"]
-    return "\n\n".join(
+    grids = [
         f"{title}, forward and backward, on ready embeddings:\n\n{_table(head, _grid(rows, cells, column))}"
         for column, title in ((kind, "Milliseconds"), ("memory_mib", "Peak MiB of tensors"), ("gflop", "GFLOP"))
+    ]
+    return "\n\n".join([*grids, *_crossovers(rows, kind)])
+
+
+def _crossovers(rows: Sequence[Row], kind: str) -> list[str]:
+    """Where the first method is as fast as each of the others."""
+    first, *others = by_method(rows)
+    cells = sorted({(row["width"], row["batch"]) for row in rows})
+    widths = sorted({width for width, _ in cells})
+    times = {(row["method"], row["width"], row["batch"]): row[kind] for row in rows}
+    table = []
+    for other in others:
+        ratios = [
+            _number(times[other, *cell] / times[first, *cell])
+            if (other, *cell) in times and (first, *cell) in times
+            else ""
+            for cell in cells
+        ]
+        found = objective.crossings(rows, kind, first, other)
+        table.append([other, *ratios, *(", ".join(map(_number, found[width])) for width in widths)])
+    if not table:
+        return []
+    head = ["", *(f"B {batch}, D {width}" for width, batch in cells), *(f"equal at B, D {width}" for width in widths)]
+    about = (
+        f"Times of the others over those of {first}: above 1 {first} is faster. Equal at B: interpolated between the "
+        "batch sizes measured; empty where one is faster at all of them."
     )
+    return [f"{about}\n\n{_table(head, table)}"]
 
 
 def _grid(rows: Sequence[Row], cells: Sequence[tuple[int, int]], column: str) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Study files and the plans they compose into."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -30,7 +31,11 @@ def test_every_study_of_the_suite_can_be_read(name):
     assert found.title
     assert found.arms or found.commands
     if found.arms:
-        assert found.tune == Tuning(16, {name: {"digits": 26, "imagewoof": 7}[name] for name in found.datasets})
+        assert found.tune is not None
+        assert (found.tune.trials, found.tune.epochs) == (
+            16,
+            {name: {"digits": 26, "imagewoof": 7}[name] for name in found.datasets},
+        )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,11 @@ def test_every_study_of_the_suite_can_be_read(name):
         ("title: T\nquestion: Q\nsection: grid\ngrid: {form: [match]}\n", "of numbers alone"),
         ("title: T\nquestion: Q\nsection: ranking\n", "needs variants"),
         ("title: T\nquestion: Q\narms: [smi]\ndatasets: {digits: []}\nreference: smy\n", "Did you mean 'smi'"),
+        ("title: T\nquestion: Q\nvariants: {SGD: []}\ntune: {trials: 2, epochs: {}, anew: {SDG: []}}\n", "mean 'SGD'"),
+        (
+            "title: T\nquestion: Q\nvariants: {a: []}\ntune: {trials: 2, epochs: {}, anew: {a: [1]}}\n",
+            "the lower first",
+        ),
         ("title: T\nquestion: Q\nanalysis: {geometri: {}}\n", "Did you mean 'geometry'"),
         ("title: T\nquestion: Q\nanalysis: {geometry: {image: '9'}}\n", "Did you mean 'images'"),
         ("title: T\nquestion: Q\nanalysis: {geometry: {images: some}}\n", "needs a whole number"),
@@ -186,6 +196,54 @@ def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys,
     assert "--save results/tuning/ablation/imagewoof-quick.yaml --epochs 7" in line
     assert line.endswith("backbone.width=16")
     assert not (tmp_path / "results").exists()
+
+
+GRID = {"grid": {"batch_size": ["32", "64"], "projector.output": ["8", "16"]}}
+VARIANTS = {"variants": {"standard": [], "SGD": ["optimizer.name=sgd"]}}
+
+
+@pytest.mark.parametrize(
+    ("shape", "anew", "searches"),
+    [
+        (GRID, {}, {"": ([], [])}),
+        (
+            GRID,
+            {"batch_size": []},
+            {"batch_size=32": (["batch_size=32"], []), "batch_size=64": (["batch_size=64"], [])},
+        ),
+        (VARIANTS, {"SGD": [0.01, 1.0]}, {"": ([], []), "SGD": (["optimizer.name=sgd"], [0.01, 1.0])}),
+    ],
+)
+def test_what_is_tuned_anew_has_a_search_and_a_recipe_of_its_own(shape, anew, searches, tmp_path):
+    one = small(tune=Tuning(16, {}, anew), **shape)
+    assert one.tunings() == searches
+    head = "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nprovenance: {trials: 2}\nmethods:\n"
+    expected = {}
+    for number, at in enumerate(searches, start=1):
+        (tmp_path / study.tuned_name("digits", "quick", at)).write_text(f"{head}  smi: {{w: {number}}}\n")
+        expected[at] = number
+    specs, cells = plan_study(one, chosen(tmp_path, tuned=tmp_path, seeds=[0]), CPU)
+    variants = {cell.key: cell.variant for cell in cells}
+    for spec in specs:
+        if spec.method.name == "smi":
+            assert spec.method.config["w"] == expected[one.tuned_at(variants[study.key_of(spec)])]
+
+
+def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "robustness", "--tune", "--dry-run", "--dataset", "digits"]) == 0
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("python"))
+    assert "--rates" not in first
+    assert "--save results/tuning/robustness/digits-quick-SGD.yaml --epochs 26 --rates 0.001,1" in second
+    assert second.endswith("optimizer.name=sgd")
+
+
+def test_a_reports_command_has_the_words_for_the_grid_and_the_analyses(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["study", "transfer", "--report-only", "--dataset", "digits", "--seeds", "1", *TINY]
+    main([*words, "transfer.coarse=digits", "transfer.fine="])
+    declared = json.loads((tmp_path / "results/studies/transfer/declared.json").read_text())
+    assert declared["study"]["command"].endswith(f"{' '.join(TINY)} transfer.coarse=digits transfer.fine=")
 
 
 @pytest.mark.slow

@@ -61,6 +61,20 @@ def test_what_is_set_already_is_not_searched(data_root):
     assert set(space_of(data_root, "smi", "smi.w=3", "optimizer.lr=0.1")) == set()
 
 
+def test_learning_rates_of_the_users_own_replace_the_presets_range(data_root):
+    request = request_for(data_root, "smi")
+    trials = plan_trials(request, 8, CPU, rates=(0.01, 1.0))
+    rates = [trial.settings["optimizer.lr"] for trial in trials[1:]]
+    assert 0.01 <= min(rates) < 0.1 < max(rates) <= 1.0
+    assert trials[0].settings == {}
+
+
+@pytest.mark.parametrize("text", ["1", "1,0.1", "0,1", "a,b", "1,2,3", "1,inf"])
+def test_rates_that_are_no_range_are_refused_in_one_line(text, capsys):
+    assert main(["tune", "--methods", "smi", "--dataset", "digits", "--rates", text]) == 2
+    assert f"--rates {text}: two learning rates" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", discover.names("methods"))
 def test_both_ends_of_every_methods_ranges_can_be_planned(name, data_root):
     if discover.describe("methods", name).missing:

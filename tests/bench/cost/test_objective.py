@@ -47,6 +47,38 @@ def test_rows_of_ours_and_of_another_library(monkeypatch):
     assert all(row["cpu_ms"] > 0 and row["memory_mib"] > 0 and row["rounds"] >= 1 for row in rows)
 
 
+def test_barlow_in_each_form_is_the_cheaper_ones_loss():
+    forms = objective.both_forms(["smi", "barlow"])
+    za, zb = torch.randn(2, 12, 5, dtype=torch.float64)
+    from bench.methods import barlow
+
+    expected = barlow.objective(za, zb, barlow.Config.lambda_)[0]
+    assert list(forms) == ["barlow, D x D", "barlow, B x B"]
+    for module in forms.values():
+        assert module(za, zb).item() == pytest.approx(expected.item())
+    assert objective.both_forms(["smi"]) == {}
+
+
+def test_the_forms_take_turns_with_the_method(monkeypatch):
+    monkeypatch.setattr(objective, "SECONDS", 0.01)
+    rows = list(objective.measure(["smi", "barlow"], objective.both_forms(["barlow"]), [8], [4], CPU))
+    assert [row["method"] for row in rows] == ["smi", "barlow", "barlow, D x D", "barlow, B x B"]
+
+
+def test_times_that_cross_do_so_where_the_power_laws_do():
+    """B^2 and 1000 B^0.5 are equal at B = 100; between the measured ones both are lines in the logarithms."""
+    laws = {"a": lambda b, d: b**2, "b": lambda b, d: 1000 * b**0.5 * d}
+    rows = [
+        {"method": name, "batch": batch, "width": width, "cpu_ms": law(batch, width)}
+        for name, law in laws.items()
+        for batch in (16, 64, 256)
+        for width in (1, 64)
+    ]
+    found = objective.crossings(rows, "cpu_ms", "a", "b")
+    assert found[1] == [pytest.approx(100)]
+    assert found[64] == []
+
+
 def test_exponents_of_a_power_law():
     rows = [
         {"method": "m", "batch": batch, "width": width, "cpu_ms": 3 * batch**2 * width**0.5}
