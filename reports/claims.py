@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class Claim:
     (0: any). With `ratio` the metric is compared by its logarithm, and a margin of 0.05 is 5 %. `at` picks the study's
     variant; with `starting_from` what is compared is the change from that variant to `at`. `exact` compares numbers
     without noise: `metric` is then a column of `table`, a CSV or cost.json beside the study's report, in the row where
-    `key` is the arm and the columns `rows` have their values.
+    `key` is the arm and the columns `rows` have their values; `ms` of a cost.json is the time that counts there, of
+    the processor or on a GPU of the clock. `only_there`: of these datasets and no others, whatever a user asks for.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Claim:
     elsewhere: str
     """The command that tests it where it cannot be tested here."""
     datasets: Sequence[str] = ()
+    only_there: bool = False
     seeds: int = 1
     margin: float = 0.0
     better: str = "higher"
@@ -88,6 +90,11 @@ def read(path: Path) -> list[Claim]:
     if repeated:
         raise UserError(f"{path} has two claims called '{repeated}'.")
     return claims
+
+
+def on(datasets: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:
+    """The claims on other datasets than they declare, but for those that are about theirs alone."""
+    return [one if one.only_there or not one.datasets else replace(one, datasets=datasets) for one in claims]
 
 
 def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:

@@ -48,12 +48,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`folder` is that of the study's report; None where there is none."""
+    """`folder` is that of the study's report, `command` what it was run by; None where there is none."""
 
     claim: Claim
     verdict: str
     parts: Sequence[Part]
     folder: Path | None
+    command: str | None = None
 
 
 def find(outputs: Sequence[Path]) -> list[Evidence]:
@@ -94,7 +95,7 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
         ]
     word, judged = combined([part.judged for part in parts], claim)
     parts = [replace(part, judged=one) for part, one in zip(parts, judged, strict=True)]
-    return Verdict(claim, word, parts, report.folder if report else None)
+    return Verdict(claim, word, parts, *((report.folder, report.record.command) if report else (None, None)))
 
 
 def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evidence]) -> Part:
@@ -164,13 +165,20 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
     path = report.folder / claim.table if report else None
     if path is None or not path.is_file():
         return Judged(UNTESTED, f"the study {claim.study} has no {claim.table} yet")
-    table = pd.read_csv(path) if path.suffix == ".csv" else pd.DataFrame(json.loads(path.read_text())["rows"])
+    table = pd.read_csv(path) if path.suffix == ".csv" else _costs(path)
     for column, value in claim.rows.items():
         table = table[table[column] == value]
     values = [table.loc[table[claim.key] == name, claim.metric] for name in (claim.arm, opponent)]
     if any(len(one) != 1 for one in values):
         return Judged(UNTESTED, f"{claim.table} has no such row for {claim.arm} and {opponent}")
     return judge_exact(float(values[0].iloc[0]), float(values[1].iloc[0]), claim)
+
+
+def _costs(path: Path) -> pd.DataFrame:
+    """The rows of a cost.json, with `ms`."""
+    kept = json.loads(path.read_text())
+    table = pd.DataFrame(kept["rows"])
+    return table.assign(ms=table["wall_ms" if kept["environment"]["device"] == "cuda" else "cpu_ms"])
 
 
 def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from bench.files import write_text
 from bench.reports import text
 from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, UNTESTED, Claim
@@ -56,8 +58,12 @@ def sentences(one: Verdict) -> list[str]:
     claim = one.claim
     lines = [f"“{claim.words}” ({claim.source}).", f"Tested: {claim.hypothesis}"]
     lines += [_sentence(claim, part) for part in one.parts]
+    if one.command:
+        lines.append(f"From: {one.command}")
+    if one.verdict == UNTESTED:
+        lines.append(f"To test it on a CPU: python -m bench study {claim.study}, first with --tune")
     if one.verdict in (UNTESTED, UNDECIDED):
-        lines.append(f"To test it: {claim.elsewhere}")
+        lines.append(f"To test it on a GPU: {claim.elsewhere}")
     return lines
 
 
@@ -129,6 +135,15 @@ def drifts(folder: Path, verdicts: Sequence[Verdict], evidence: Sequence[Evidenc
             page = (folder / name).read_text(encoding="utf-8")
             found += [f"{name}: {line}" for line in text_drifts(lines(expected), lines(page))]
     return found
+
+
+def datasets_of(folder: Path, declared: Sequence[Claim]) -> list[str]:
+    """The datasets that claims.csv judges all claims on instead of those they declare; none where it does not."""
+    free = {claim.name: set(claim.datasets) for claim in declared if claim.datasets and not claim.only_there}
+    known = pd.read_csv(folder / f"{STEM}.csv", dtype={"dataset": str})
+    found = {name: set(rows["dataset"]) for name, rows in known.groupby("claim") if name in free}
+    judged = list(dict.fromkeys(known.loc[known["claim"].isin(free), "dataset"]))
+    return judged if found != free and all(one == set(judged) for one in found.values()) else []
 
 
 def _margin(claim: Claim) -> str:

@@ -41,6 +41,8 @@ def parsed(name: str, options: Mapping[str, str]) -> dict[str, Any]:
             raise UserError(f"{option}={text}: {name} needs a whole number.") from None
     if values.get("images", FEWEST_IMAGES) < FEWEST_IMAGES:
         raise UserError(f"images must be at least {FEWEST_IMAGES}, not {values['images']}.")
+    if name == "transfer" and not datasets_of(options):
+        raise UserError("Transfer needs targets: transfer.fine=... or transfer.coarse=..., datasets with commas.")
     if "annotations" in values and not values["annotations"].is_dir():
         raise UserError(f"There is no folder of annotations {values['annotations']}.")
     return values

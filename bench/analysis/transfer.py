@@ -11,7 +11,6 @@ from tqdm import tqdm
 from bench.analysis.runs import FinishedRun, Where, by_data, finished
 from bench.data import Data, load
 from bench.datasets._store import prepare
-from bench.errors import UserError
 from bench.evaluate.protocol import evaluate, labelled_features
 from bench.plan import open_dataset
 from bench.spec import safe
@@ -33,15 +32,13 @@ def analyse(
 
     Returns the section of a report, <destination>/section.md; beside it measures.csv, a row per run: `<target>.linear`
     and `.knn` (accuracies on the target's test images), and their means over the targets of a kind and over all,
-    `fine.linear`, `all.linear` and so on. Raises UserError where there is no target or no finished run, or their data
+    `fine.linear`, `all.linear` and so on. Raises UserError where there is no finished run, or its data or a target's
     are not here.
     """
     from bench.reports.analysis import Quantity, compared, loaded, read_csv, table, write, write_csv
 
     asked = {"fine": fine, "coarse": coarse}
     targets = {kind: [name for name in names.split(",") if name] for kind, names in asked.items()}
-    if not any(targets.values()):
-        raise UserError("Transfer needs targets: transfer.fine=... or transfer.coarse=..., datasets with commas.")
     opened = {name: _open(name, where) for names in targets.values() for name in names}
     rows: list[dict[str, float | str]] = []
     for members, source in by_data(finished(run_folders), where):

@@ -41,7 +41,10 @@ def _verify_claims(folder: Path, outputs: list[Path]) -> int:
     from bench.reports.claims_evidence import find, verdict_of
 
     evidence = find(outputs)
-    drifts = claims_page.drifts(folder, [verdict_of(claim, evidence) for claim in claims.read(CLAIMS)], evidence)
+    declared = claims.read(CLAIMS)
+    judged = claims_page.datasets_of(folder, declared)
+    declared = claims.on(judged, declared) if judged else declared
+    drifts = claims_page.drifts(folder, [verdict_of(claim, evidence) for claim in declared], evidence)
     for drift in drifts:
         print(drift)
     print(f"{len(drifts)} drifted, claims.md, .html and .csv checked against the studies.")

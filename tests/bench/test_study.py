@@ -176,6 +176,12 @@ def test_a_dataset_that_only_an_analysis_needs_is_missed_before_any_training(tmp
     assert not list(tmp_path.glob("out/digits"))
 
 
+def test_transfer_without_targets_is_refused_before_any_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "transfer", "--dataset", "digits", "transfer.coarse="]) == 2
+    assert "Transfer needs targets" in capsys.readouterr().err
+
+
 def test_variants_are_analysed_apart(tmp_path):
     one = small(grid={"batch_size": ["32", "64"]})
     _, cells = plan_study(one, chosen(tmp_path), CPU)

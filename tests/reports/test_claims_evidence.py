@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +34,7 @@ def results(write_run: Writer, tmp_path: Path) -> Path:
             cells[key] = Cell(key, arm, "imagewoof:160", {})
             rows.append({"id": f"{key}/seed{seed}", "rank": 10 * value + 0.01 * seed})
     record = Record("main", "T", "Q", "comparison", "barlow", [*range(6)], list(cells.values()), analyses=["geometry"])
+    record = replace(record, command="python -m bench study main")
     folder = tmp_path / "results/studies/main"
     (folder / "analysis/geometry").mkdir(parents=True)
     (folder / "declared.json").write_text(Declared(study=record).to_json())
@@ -99,7 +101,10 @@ def test_fewer_seeds_than_declared_are_no_evidence(claim: Make, results: Path) -
 def test_what_was_not_run_is_said_with_the_command(claim: Make, results: Path) -> None:
     found = verdict_of(claim(datasets=["imagenet"]), find([results]))
     assert found.verdict == UNTESTED
-    assert claims_page.sentences(found)[-1] == "To test it: python -m bench study main"
+    assert claims_page.sentences(found)[-2:] == [
+        "To test it on a CPU: python -m bench study main, first with --tune",
+        "To test it on a GPU: python -m bench study main",
+    ]
 
 
 def test_numbers_without_noise_come_from_a_file_beside_the_report(claim: Make, results: Path) -> None:
@@ -109,10 +114,14 @@ def test_numbers_without_noise_come_from_a_file_beside_the_report(claim: Make, r
     ).to_csv(folder / "shares.csv", index=False)
     exact = claim("exact", metric="share", table="shares.csv", key="objective", rows={"top": 0.1})
     assert verdict_of(exact, find([results])).verdict == SUPPORTED
-    rows = [{"what": "objective", "method": name, "ms": value} for name, value in (("smi", 2.0), ("barlow", 1.0))]
-    (folder / "cost.json").write_text(json.dumps({"rows": rows}))
+    rows = [
+        {"what": "objective", "method": "smi", "cpu_ms": 2.0, "wall_ms": 3.0},
+        {"what": "objective", "method": "barlow", "cpu_ms": 1.0, "wall_ms": 4.0},
+    ]
     cost = claim("exact", metric="ms", better="lower", table="cost.json", key="method", rows={"what": "objective"})
-    assert verdict_of(cost, find([results])).verdict == CONTRADICTED
+    for device, verdict in {"cpu": CONTRADICTED, "cuda": SUPPORTED}.items():
+        (folder / "cost.json").write_text(json.dumps({"environment": {"device": device}, "rows": rows}))
+        assert verdict_of(cost, find([results])).verdict == verdict
     assert verdict_of(claim("exact", table="none.csv", metric="x", key="y"), find([results])).verdict == UNTESTED
 
 
@@ -161,6 +170,24 @@ def test_the_command_writes_a_page_that_can_be_verified(
     (results / "claims.html").write_text(whole.replace("better: supported", "better: refuted"))
     (drift,) = claims_page.drifts(results, verdicts, evidence)
     assert "'refuted' printed, 'supported' recomputed" in drift
+
+
+def test_a_user_may_judge_on_other_datasets_but_not_what_is_about_one_alone(
+    claim: Make, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "claims.yaml"
+    alone = claim(name="alone", datasets=["imagenet"], only_there=True)
+    path.write_text(json.dumps([vars(claim(datasets=["cifar10", "digits"])), vars(alone)]))
+    assert main(["claims", str(results), "--claims", str(path), "--dataset", "imagewoof:160"]) == 0
+    page = (results / "claims.md").read_text()
+    assert "## better: supported" in page
+    assert "From: python -m bench study main" in page
+    assert "## alone: not testable here" in page
+    monkeypatch.setattr("bench.commands.claims.CLAIMS", path)
+    assert main(["verify", str(results)]) == 0
+    assert main(["claims", str(results), "--claims", str(path)]) == 0
+    assert "## better: not testable here" in (results / "claims.md").read_text()
+    assert main(["verify", str(results)]) == 0
 
 
 def test_no_study_is_one_line(tmp_path: Path) -> None:

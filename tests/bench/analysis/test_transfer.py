@@ -54,11 +54,6 @@ def test_the_data_of_pretraining_are_no_target(runs, where, pictures, tmp_path):
     assert sorted(columns) == ["all.linear", "coarse.linear", "digits.linear"]
 
 
-def test_without_a_target_there_is_nothing_to_do(runs, where, tmp_path):
-    with pytest.raises(UserError, match="Transfer needs targets"):
-        transfer.analyse(runs, tmp_path, where)
-
-
 def test_few_labels_are_the_probes_on_a_share_of_every_class(runs, where, tmp_path):
     semi.analyse(runs, tmp_path, where, fractions="0.25,1")
     table = pd.read_csv(tmp_path / "measures.csv").set_index("id")

@@ -12,6 +12,7 @@ from bench.cli import main
         (["geometry", "runs", "--annotations", "here"], "annotations is of the analysis localisation, not of geometry"),
         (["dynamics", "--images", "10"], "images is of the analysis geometry | localisation, not"),
         (["semi", "runs", "--seed", "1"], "seed is of the analysis geometry | localisation | dynamics, not"),
+        (["transfer", "runs"], "Transfer needs targets"),
         (["semi", "runs", "--fine", "digits"], "fine is of the analysis transfer, not of semi"),
         (["geometry", "runs", "--images", "3"], "images must be at least 4, not 3"),
         (["geometry", "nowhere"], "There is no output folder"),
