@@ -33,8 +33,8 @@ def test_every_study_of_the_suite_can_be_read(name):
     if found.arms:
         assert found.tune is not None
         assert (found.tune.trials, found.tune.epochs) == (
-            16,
-            {name: {"digits": 26, "imagewoof": 7}[name] for name in found.datasets},
+            12,
+            {name: {"digits": 26, "imagewoof": 4}[name] for name in found.datasets},
         )
 
 
@@ -198,8 +198,8 @@ def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys,
     assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "imagewoof"]) == 0
     line = capsys.readouterr().out.strip().splitlines()[-1]
     assert line.startswith("python -m bench tune --methods smi,smi:transform=identity,smi:form=maxmin,")
-    assert "--dataset imagewoof --preset quick --trials 16 --output results/tuning" in line
-    assert "--save results/tuning/ablation/imagewoof-quick.yaml --epochs 7" in line
+    assert "--dataset imagewoof --preset quick --trials 12 --output results/tuning" in line
+    assert "--save results/tuning/ablation/imagewoof-quick.yaml --epochs 4" in line
     assert line.endswith("backbone.width=16")
     assert not (tmp_path / "results").exists()
 
