@@ -179,6 +179,19 @@ def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, uninterr
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_that_an_administrator_queued_again(cluster, place, uninterrupted, wait_until):
+    """SLURM then ends the job without the notice that its profile asks for."""
+    cluster.bench(*on_cluster(place, epochs=LONG))
+    wait_until(lambda: has_begun(place) and list(only_run(place).glob("checkpoint*.pt")))
+    (job,) = submission(place)["jobs"]
+    cluster.command("scontrol", "requeue", job)
+    (place / "slow-it").unlink()
+    wait_until(lambda: (only_run(place) / "result.json").exists())
+    assert "attempt 2" in logs(place)
+    assert_same(only_run(place), uninterrupted)
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_after_its_time_limit(cluster, place, uninterrupted, wait_until):
     cluster.bench(*on_cluster(place, "--time=1", "slurm.notice=45", "slurm.requeue=20", epochs=LONG))
     wait_until(lambda: "attempt 3" in logs(place) and has_begun(place), seconds=600)  # the first notice may come early
