@@ -54,7 +54,7 @@ def _contrast(queries: Tensor, z: Tensor, rows: Tensor, batch: int, temperature:
 
 
 class SimCLR(JointEmbedding):
-    """SimCLR; its projector has batch normalisation in the hidden layers, as in the official code."""
+    """SimCLR; its projector has batch normalisation in the hidden layers (official code: on the output too)."""
 
     citation = "Chen, Kornblith, Norouzi, Hinton (2020), A Simple Framework for Contrastive Learning, arXiv:2002.05709"
     Config = Config

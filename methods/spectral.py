@@ -32,7 +32,7 @@ def objective(za: Tensor, zb: Tensor, mu: float) -> tuple[Tensor, Terms]:
 
 
 class SpectralContrastive(JointEmbedding):
-    """Spectral Contrastive Learning on the shared projector (official code: one or three layers of its own)."""
+    """Spectral Contrastive Learning on the shared projector (official code: two or three layers, BN on the output)."""
 
     citation = "HaoChen, Wei, Gaidon, Ma (2021), Provable Guarantees by Spectral Contrastive Loss, arXiv:2106.04156"
     Config = Config

@@ -54,6 +54,8 @@ def test_the_hebbian_gradient_is_that_of_the_lower_triangle():
     assert torch.allclose(gradient, torch.stack(rows).detach(), rtol=1e-12, atol=1e-15)
     trap = (-3 * target + 9 * query @ (lower + lower.T) / 2) / BATCH
     assert not torch.allclose(gradient, trap.detach(), rtol=1e-2)
+    (naive,) = torch.autograd.grad((-3 * target * query + 9 / 2 * query * (query @ lower.T)).sum() / BATCH, [query])
+    assert torch.allclose(naive, trap, rtol=1e-12, atol=1e-15), "what autograd makes of the triangular form itself"
 
 
 def test_target_and_moment_get_no_gradient():

@@ -92,12 +92,14 @@ def test_swapping_the_views_and_permuting_the_batch_change_nothing(config):
     assert torch.isclose(objective(za[order], zb[order], config)[0], value, rtol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["match", "maxmin"])
-def test_pearson_rows_ignore_a_scale_and_a_shift_of_every_row(form):
+PEARSON = [Config(), Config(form="maxmin"), Config(form="fisher", centre="feature"), Config(transform="identity")]
+
+
+@pytest.mark.parametrize("config", PEARSON, ids=str)
+def test_pearson_rows_ignore_a_scale_and_a_shift_of_every_row(config):
     za, zb = embeddings()
     scale = torch.linspace(0.5, 3, len(za), dtype=torch.float64)[:, None]
     shifted = scale * za + torch.linspace(-2, 2, len(za), dtype=torch.float64)[:, None]
-    config = Config(form=form)
     assert torch.isclose(objective(shifted, zb, config)[0], objective(za, zb, config)[0], rtol=1e-10)
 
 
