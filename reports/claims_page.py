@@ -61,7 +61,7 @@ def sentences(one: Verdict) -> list[str]:
     if one.command:
         lines.append(f"From: {one.command}")
     if one.verdict == UNTESTED:
-        lines.append(f"To test it on a CPU: python -m bench study {claim.study}, first with --tune")
+        lines.append(f"To test it on a CPU: python -m bench study {claim.study}")
     if one.verdict in (UNTESTED, UNDECIDED):
         lines.append(f"To test it on a GPU: {claim.elsewhere}")
     return lines

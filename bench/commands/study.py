@@ -27,8 +27,9 @@ ANALYSIS.OPTION=value is for one of its analyses.
 
 examples:
   python -m bench study ablation --dataset digits --dry-run
-  python -m bench study ablation --tune          first: equal budgets for every arm, on validation data
-  python -m bench study ablation                 with what the tuning found; the same command again goes on
+  python -m bench study ablation                 tunes every arm with an equal budget, on validation data, then runs
+  python -m bench study ablation --tune          the tuning alone, before `--executor slurm`, say
+  python -m bench study ablation --untuned       with recipes as they are
   python -m bench study batch-size --dataset imagewoof --seeds 3 batch_size=32,512
   python -m bench study main --dataset cifar10 --preset standard --executor slurm --partition gpu
   python -m bench study main --report-only       from the runs that have finished
@@ -55,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_execution_options(parser)
     add_executor_options(parser)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--tune", action="store_true", help="search settings for every arm with equal budgets, instead")
+    what.add_argument("--tune", action="store_true", help="search settings for every arm, and run nothing else")
+    what.add_argument("--untuned", action="store_true", help="take settings from recipes, do not search first")
     what.add_argument("--report-only", action="store_true", help="run nothing, report what has finished")
 
 
@@ -102,6 +104,9 @@ def main(arguments: argparse.Namespace) -> int:
 
     def planner(device: torch.device) -> Planned:
         specs, found = plan_study(study, chosen, device)
+        if study.tune and _tunes_first(arguments):
+            _tune(study, chosen, arguments, missing_only=True)
+            specs, found = plan_study(study, chosen, device)
         planned.extend(specs)
         cells.extend(found)
         _say_untuned(study, specs)
@@ -168,7 +173,13 @@ def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
         print(f"Note: {tuned} of {len(labels)} configurations have tuned settings; {advice}.")
 
 
-def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
+def _tunes_first(arguments: argparse.Namespace) -> bool:
+    """Jobs do not tune, nor does each process of torchrun, and a recipe that was asked for is taken as it is."""
+    leaves_it = arguments.untuned or arguments.report_only or arguments.recipe != "auto"
+    return not leaves_it and arguments.executor == "local"
+
+
+def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace, missing_only: bool = False) -> int:
     """`tune` for every dataset of the study, and what is tuned anew, each with the same arms and budget."""
     from bench.cli import main as bench
     from bench.study import trained, tuned_name
@@ -185,6 +196,8 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace) -> int:
         words = ["tune", "--methods", ",".join(arm.name for arm in trained(study)), "--dataset", dataset]
         # Trials are shared: an arm of several studies is tuned once, and its runs are the same in all of them.
         save = chosen.tuned / tuned_name(dataset, preset, at)
+        if missing_only and save.is_file():
+            continue
         words += ["--preset", preset, "--trials", str(study.tune.trials)]
         words += ["--output", str(chosen.tuned.parent), "--save", str(save)]
         words += ["--epochs", str(epochs)] if epochs else []

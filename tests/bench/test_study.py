@@ -235,6 +235,20 @@ def test_what_is_tuned_anew_has_a_search_and_a_recipe_of_its_own(shape, anew, se
             assert spec.method.config["w"] == expected[one.tuned_at(variants[study.key_of(spec)])]
 
 
+def test_a_study_tunes_first_unless_told_otherwise(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.commands.study.carry_out", lambda arguments, planner, report: len(planner(CPU)) - 2)
+    words = ["study", "ablation", "--dry-run", "--dataset", "digits", "--seeds", "1"]
+    tuned = tmp_path / "results/tuning/ablation/digits-quick.yaml"
+    for more, searches in (([], 1), (["--untuned"], 0), (["--recipe", "none"], 0)):
+        assert main([*words, *more]) == 0
+        assert capsys.readouterr().out.count("python -m bench tune") == searches
+    tuned.parent.mkdir(parents=True)
+    tuned.write_text("label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nmethods: {smi: {w: 7}}\n")
+    assert main(words) == 0
+    assert "python -m bench tune" not in capsys.readouterr().out
+
+
 def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["study", "robustness", "--tune", "--dry-run", "--dataset", "digits"]) == 0
@@ -258,11 +272,18 @@ def test_a_study_from_its_file_to_its_verified_report(tmp_path, monkeypatch, cap
     path = tmp_path / "mine.yaml"
     path.write_text(
         "title: Mine\nquestion: Q\narms: [smi, barlow]\ndatasets: {digits: []}\nreference: barlow\nsection: grid\n"
+        "tune: {trials: 2, epochs: {digits: 1}, anew: {batch_size: []}}\n"
         f"grid: {{batch_size: [64, 128]}}\nwords: [{', '.join(TINY)}]\nanalysis: {{semi: {{fractions: '0.1'}}}}\n"
     )
     words = ["study", str(path), "--seeds", "2", "--output", "out", "--data-root", str(tmp_path / "data")]
     assert main(words) == 0
+    assert sorted(path.name for path in tmp_path.glob("out/tuning/mine/*.yaml")) == [
+        "digits-quick-batch_size-128.yaml",
+        "digits-quick-batch_size-64.yaml",
+    ]
+    assert len(list(tmp_path.glob("out/tuning/digits/*/*/seed10000/result.json"))) == 8
     report = tmp_path / "out/studies/mine"
+    assert "tuned (2 trials)" in (report / "report.md").read_text()
     for size in (64, 128):
         assert (report / f"analysis/semi/batch_size-{size}/measures.csv").read_text().count("\n") == 5
         assert f"analysis/semi/batch_size-{size}/section.md" in (report / "report.md").read_text()

@@ -102,7 +102,7 @@ def test_what_was_not_run_is_said_with_the_command(claim: Make, results: Path) -
     found = verdict_of(claim(datasets=["imagenet"]), find([results]))
     assert found.verdict == UNTESTED
     assert claims_page.sentences(found)[-2:] == [
-        "To test it on a CPU: python -m bench study main, first with --tune",
+        "To test it on a CPU: python -m bench study main",
         "To test it on a GPU: python -m bench study main",
     ]
 
