@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench.slurm import records
@@ -36,11 +36,18 @@ class Watcher:
             self._asked = time.monotonic()
         return merge(self._files.look(), self.submissions, self.jobs if self.answers else None)
 
-    def report_pending(self) -> bool:
-        """Whether a job that is to write the report of the newest submission lives. Asks the scheduler."""
-        name = self.submissions[-1].report_job if self.submissions else None
-        job = None if name is None else (self._queue.look({name}) or {}).get(name)
-        return job is not None and job.live
+    def submissions_of(self, runs: Collection[str]) -> list[Submission]:
+        """Those of the newest jobs of these runs, oldest first."""
+        newest = records.newest_jobs(self.submissions)
+        names = {newest[run][1].name for run in runs if run in newest}
+        return [submission for submission in self.submissions if submission.name in names]
+
+    def report_pending(self, runs: Collection[str]) -> bool:
+        """Whether a job that is to write a report of these runs may live. Asks the scheduler: without an answer, it
+        may."""
+        wanted = {one.report_job for one in self.submissions_of(runs) if one.report_job is not None}
+        jobs = self._queue.look(wanted) if wanted else {}
+        return jobs is None or any(job.live for job in jobs.values())
 
     def _ask(self) -> None:
         self.submissions = records.read(self.output)

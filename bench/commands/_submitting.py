@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.slurm.records import Submission
     from bench.slurm.submit import Outcome
 
 
@@ -25,11 +26,8 @@ def announce(outcome: Outcome, output: Path) -> None:
         if outcome.no_report is None:
             print(f"When they have ended, job {outcome.submission.report_job} writes {output / 'report'}.")
         else:
-            reference = outcome.submission.manner["reference"]
-            words = f"report {output}" + (f" --reference {reference}" if reference else "")
-            print(
-                f"No job writes the report ({outcome.no_report}): when they have ended, `python -m bench {words}` does."
-            )
+            words = _report_command(output, [outcome.submission])
+            print(f"No job writes the report ({outcome.no_report}): when they have ended, `{words}` does.")
     if outcome.submission is None and not outcome.live:
         print(f"Nothing to submit; `python -m bench report {output}` writes the report.")
         return
@@ -46,17 +44,36 @@ def wait(output: Path, runs: Sequence[str]) -> int:
     """Show the runs until they have ended, then the report's tables; 1 where one failed or did not finish."""
     import time
 
-    from bench.commands.status import REFRESH_SECONDS, follow
-    from bench.slurm.watch import Watcher
+    from bench.commands.status import follow
+    from bench.slurm import watch
 
     print()
-    watcher = Watcher(output)
+    watcher = watch.Watcher(output)
     standings = follow(watcher, set(runs))
-    while watcher.report_pending():
-        time.sleep(REFRESH_SECONDS)
-    report = output / "report" / "report.md"
-    print(f"\n{report.read_text(encoding='utf-8')}" if report.exists() else "\nThere is no report.")
+    while watcher.report_pending(runs):
+        time.sleep(watch.QUERY_SECONDS)
+    report, submissions = output / "report" / "report.md", watcher.submissions_of(runs)
+    if _is_of_now(report, output, submissions, runs):
+        print(f"\n{report.read_text(encoding='utf-8')}")
+    else:
+        print(f"\nNo job has written a report of these runs; `{_report_command(output, submissions)}` does.")
     return 1 if any(standing.state in ("failed", "unfinished", "damaged") for standing in standings) else 0
+
+
+def _is_of_now(report: Path, output: Path, submissions: Sequence[Submission], runs: Sequence[str]) -> bool:
+    """Whether a report was written after these submissions and the last result of the runs, by the times of files,
+    which come from one clock; what the scheduler knows of the report's job it may have forgotten."""
+    from bench.slurm import records
+
+    before = [records.folder(output, submission.name) / records.FILE for submission in submissions]
+    before += [output / run / "result.json" for run in runs]
+    latest = max((path.stat().st_mtime_ns for path in before if path.exists()), default=0)
+    return report.exists() and report.stat().st_mtime_ns >= latest
+
+
+def _report_command(output: Path, submissions: Sequence[Submission]) -> str:
+    reference = submissions[-1].manner["reference"] if submissions else None
+    return f"python -m bench report {output}" + (f" --reference {reference}" if reference else "")
 
 
 def _count(number: int, noun: str) -> str:
