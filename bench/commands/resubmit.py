@@ -11,6 +11,7 @@ from bench.commands._options import add_slurm_options, slurm_words
 from bench.errors import UserError
 
 if TYPE_CHECKING:
+    from bench.slurm.queue import Job
     from bench.slurm.records import Submission
     from bench.slurm.submit import Outcome
     from bench.standing import Standing
@@ -54,7 +55,8 @@ def main(arguments: argparse.Namespace) -> int:
     if not watcher.answers:
         raise UserError("The scheduler does not answer (squeue); nothing was submitted.")
     runs = records.select(arguments.runs, list(newest), output) if arguments.runs else list(newest)
-    again = [run for run in runs if _to_be_repeated(standings[run], arguments.failed)]
+    jobs = {run: watcher.jobs.get(newest[run][0]) for run in runs}
+    again = [run for run in runs if _to_be_repeated(standings[run], jobs[run], arguments.failed)]
     by_submission: dict[str, list[str]] = {}
     for run in again:
         by_submission.setdefault(newest[run][1].name, []).append(run)
@@ -66,10 +68,10 @@ def main(arguments: argparse.Namespace) -> int:
     return wait(output, again) if arguments.wait and again else 0
 
 
-def _to_be_repeated(standing: Standing, failed_only: bool) -> bool:
-    if failed_only and "CANCELLED" in standing.outcome:
-        return False
-    return standing.state in ("failed", "unfinished")
+def _to_be_repeated(standing: Standing, job: Job | None, failed_only: bool) -> bool:
+    if standing.state == "unfinished":
+        return not failed_only or job is None or job.state != "CANCELLED"
+    return standing.state == "failed"
 
 
 def _submit(submission: Submission, runs: Sequence[str], name: str | None, words: Sequence[str]) -> Outcome:
