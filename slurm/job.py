@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -62,6 +63,8 @@ def carry_out(text: str) -> None:
         print(error, flush=True)
         sys.exit(1)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # too late: while Python shuts down it would count as a failure
+    if task["processes"] > 1 and _process() > 0:
+        return  # process 0 still evaluates, and says what came of the run
     for run in task["runs"]:
         result = RunFolder(Path(task["request"]["output"]), run).result()
         print(f"{run}  {'unfinished' if result is None else in_words(result)}", flush=True)
@@ -112,9 +115,20 @@ def _work(task: Mapping[str, Any]) -> None:
         from submitit.helpers import TorchDistributedEnvironment
 
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
-        if os.environ["SLURM_JOB_NUM_NODES"] == "1":  # a node need not know itself by the name that SLURM calls it
-            os.environ["MASTER_ADDR"] = "127.0.0.1"
+        os.environ["MASTER_ADDR"] = _meeting_point(os.environ["MASTER_ADDR"])
     work_through({**task["request"], "runs": [spec.canonical() for spec in specs]})
+
+
+def _meeting_point(node: str) -> str:
+    """Where the processes of a run find process 0, on the node that SLURM calls so: a name that need mean nothing to
+    the system, on that node or on another. Then it is the address from which srun started them, the same node's."""
+    if os.environ["SLURM_JOB_NUM_NODES"] == "1":
+        return "127.0.0.1"
+    try:
+        socket.getaddrinfo(node, None)
+    except OSError:
+        return os.environ.get("SLURM_LAUNCH_NODE_IPADDR", node)
+    return node
 
 
 def _say_what_this_is(task: Mapping[str, Any]) -> None:

@@ -162,6 +162,16 @@ def test_a_run_in_two_processes(cluster, place):
 
 
 @pytest.mark.slow
+def test_a_run_in_two_processes_on_two_nodes(cluster, place):
+    """Whose names the system does not know."""
+    cluster.bench(*on_cluster(place, "--wait", "--processes=2", "slurm.nodes=2", methods="smi"))
+    assert (only_run(place) / "result.json").exists()
+    assert "on node1, attempt 1, process 0" in logs(place)
+    assert "on node2, attempt 1, process 1" in logs(place)
+    assert "unfinished" not in logs(place)
+
+
+@pytest.mark.slow
 def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, uninterrupted, wait_until):
     words = on_cluster(place, "--partition=low", epochs=LONG)
     cluster.bench(*words)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import threading
 import time
@@ -49,6 +51,45 @@ def test_a_launcher_around_the_submitting_shell_is_not_inherited(monkeypatch):
 
 
 RUN = "digits/smi/0a/seed0"
+
+
+@pytest.fixture
+def ends_well(tmp_path, monkeypatch):
+    """`ends_well(process, processes)`: one of so many processes of a job whose runs are left to others."""
+    monkeypatch.setattr(job, "_work", lambda task: None)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
+
+    def carry_out(process, processes):
+        monkeypatch.setenv("SLURM_PROCID", str(process))
+        task = {"runs": {RUN: {}}, "request": {"output": str(tmp_path)}, "processes": processes, "code": "x"}
+        job.carry_out(json.dumps({**task, "notice": 60, "requeue": 0}))
+
+    yield carry_out
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("process", "processes", "says"), [(0, 2, True), (1, 2, False), (1, 1, True)])
+def test_of_a_run_in_several_processes_the_first_says_what_came_of_it(ends_well, capsys, process, processes, says):
+    """The others end before it has evaluated the run, which has no result by then. Of packed runs each says it."""
+    ends_well(process, processes)
+    assert (f"{RUN}  unfinished" in capsys.readouterr().out) == says
+
+
+@pytest.mark.parametrize(
+    ("nodes", "known", "expected"),
+    [("1", False, "127.0.0.1"), ("1", True, "127.0.0.1"), ("2", True, "node1"), ("2", False, "10.0.0.7")],
+)
+def test_a_node_whose_name_the_system_does_not_know_is_found_by_its_address(monkeypatch, nodes, known, expected):
+    def look_up(*_):
+        if not known:
+            raise socket.gaierror("Name or service not known")
+
+    monkeypatch.setattr(job.socket, "getaddrinfo", look_up)
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", nodes)
+    monkeypatch.setenv("SLURM_LAUNCH_NODE_IPADDR", "10.0.0.7")
+    assert job._meeting_point("node1") == expected
 
 
 class Ended(BaseException):
