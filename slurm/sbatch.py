@@ -66,9 +66,11 @@ def parameters(profile: Profile, pack: int, processes: int, concurrency: int) ->
         "slurm_signal_delay_s": profile.notice,
         "slurm_array_parallelism": concurrency,
         "slurm_setup": [*_exports(profile), *profile.setup],
-        # Since SLURM 22.05 srun does not take --cpus-per-task over from sbatch.
-        # Processes of one run end together, those of several runs do not.
-        "slurm_srun_args": [f"--cpus-per-task={profile.cpus}", *(["--kill-on-bad-exit=1"] if processes > 1 else [])],
+        "slurm_srun_args": [
+            f"--cpus-per-task={profile.cpus}",  # since SLURM 22.05 srun does not take it over from sbatch
+            "--wait=0",  # process 0 evaluates when others have ended: no limit of the site's may kill it then
+            f"--kill-on-bad-exit={int(processes > 1)}",  # processes of one run end together, those of several do not
+        ],
         "slurm_additional_parameters": {
             "requeue" if profile.requeue else "no-requeue": True,
             **{name: value or True for name, value in profile.sbatch.items()},

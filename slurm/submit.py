@@ -23,6 +23,8 @@ from bench.spec import RunSpec
 from bench.store import RunFolder, disk_errors
 
 REPORT_MINUTES = 60
+REPORT_NOTICE_SECONDS = 60
+"""At most: it has nothing to save, and the signal ends it."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _place(specs: Sequence[RunSpec], manner: Manner, profile: Profile) -> tuple[
 
     output = Path(manner.output)
     submission = Submission(
-        name=f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}",
+        name=f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:6]}",
         code=source_version(),
         profile=dataclasses.asdict(profile),
         manner=dataclasses.asdict(manner),
@@ -156,7 +158,8 @@ def _arrays(submission: Submission) -> list[str]:
 def _place_report(manner: Manner, profile: Profile, submission: Submission) -> str:
     """The job that writes the report when all others have ended, however they ended."""
     small = dataclasses.replace(profile, gpus=0, nodes=1, cpus=1)
-    alone = dataclasses.replace(small, memory=profile.report_memory, time=str(REPORT_MINUTES))
+    notice = min(profile.notice, REPORT_NOTICE_SECONDS)  # a run's may be longer than all of the report's time
+    alone = dataclasses.replace(small, memory=profile.report_memory, time=str(REPORT_MINUTES), notice=notice)
     asked = sbatch.parameters(alone, pack=1, processes=1, concurrency=1)
     asked["slurm_dependency"] = f"afterany:{':'.join(_arrays(submission))}"
     text = json.dumps({"output": manner.output, "reference": manner.reference})

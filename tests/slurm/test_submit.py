@@ -6,6 +6,7 @@ import os
 import pickle
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,7 +105,20 @@ def test_processes_of_one_run_end_together_and_packed_runs_do_not(spec, manner, 
     submission = submit.submit([spec, spec.with_seed(1)], packed, Profile(gpus=0)).submission
     text = scripts(manner, submission)["101"]
     assert "--ntasks-per-node=2\n" in text
-    assert ("--kill-on-bad-exit=1" in text) == (processes == 2)
+    assert f" --kill-on-bad-exit={processes - 1} " in text
+
+
+def test_no_limit_of_the_sites_ends_process_0_while_it_evaluates_alone(spec, manner, programs):
+    """SLURM's WaitTime would, once other processes have ended."""
+    submission = submit.submit([spec], dataclasses.replace(manner, processes=2), Profile(gpus=0)).submission
+    assert " --wait=0 " in scripts(manner, submission)["101"]
+
+
+def test_submissions_of_one_second_sort_as_they_were_made(spec, manner, programs, monkeypatch):
+    later_first = iter("fedcba")
+    monkeypatch.setattr(submit, "uuid", SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=next(later_first))))
+    names = [submit.submit([spec.with_seed(seed)], manner, Profile()).submission.name for seed in range(6)]
+    assert [one.name for one in records.read(Path(manner.output))] == names
 
 
 def test_plain_text_of_canonical_runs_is_all_that_travels(spec, manner, programs):
@@ -251,6 +265,14 @@ def test_an_array_that_is_refused_after_others_names_those(spec, manner, program
 def test_the_reports_job_asks_for_its_own_memory(spec, manner, programs):
     submission = submit.submit([spec], manner, Profile(memory=4, report_memory=20)).submission
     assert "#SBATCH --mem=20GB\n" in scripts(manner, submission)[submission.report_job]
+
+
+@pytest.mark.parametrize(("notice", "expected"), [(30, 30), (7200, 60)])
+def test_a_long_notice_of_the_runs_is_not_the_reports(spec, manner, programs, notice, expected):
+    """Whose time is shorter than that: it would be told to end as it begins."""
+    submission = submit.submit([spec], manner, Profile(notice=notice)).submission
+    assert f"#SBATCH --signal=USR2@{notice}\n" in scripts(manner, submission)["101"]
+    assert f"#SBATCH --signal=USR2@{expected}\n" in scripts(manner, submission)[submission.report_job]
 
 
 def test_a_job_does_not_hand_its_own_slurm_on(spec, manner, programs, monkeypatch, tmp_path):
