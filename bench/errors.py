@@ -1,4 +1,4 @@
-"""The one exception that users see as a single line."""
+"""The one exception that users see as a single line, and what such lines suggest."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if near:
         return f" Did you mean '{near[0]}'?"
     return f" Known: {', '.join(names)}."
+
+
+def less_memory(batch_size: int, shares: int) -> str:
+    """What to try where a batch of so many equal shares (of processes, or accumulated) takes too much memory."""
+    half = batch_size // 2 // shares * shares
+    return f"try batch_size={half}" if half >= 2 * shares else "try a smaller backbone or image_size"

@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from bench import group
-from bench.errors import UserError
+from bench.errors import UserError, less_memory
 from bench.group import Group
 from bench.spec import RunSpec
 from bench.store import RunFolder, disk_errors, in_words
@@ -128,8 +128,8 @@ def _goes_on_without(
         return True
     folder = RunFolder(execution.output, spec.id)
     if folder.lock.acquire():
-        smaller = f"batch_size={spec.protocol.batch_size // 2}"
-        why = f", probably for want of memory; try {smaller}" if number == signal.SIGKILL else ""
+        advice = less_memory(spec.protocol.batch_size, spec.world_size * spec.protocol.accumulate)
+        why = f", probably for want of memory; {advice}" if number == signal.SIGKILL else ""
         try:
             folder.write_failure(f"killed by signal {number}{why}", killed.explain() + "\n")
         finally:

@@ -20,7 +20,7 @@ from bench import checkpoint, distributed, interrupt, tensorboard
 from bench.analysis import representation
 from bench.augment import pipeline
 from bench.data import Data
-from bench.errors import DataGone
+from bench.errors import DataGone, less_memory
 from bench.evaluate.features import evaluation_mode, extract
 from bench.evaluate.knn import knn_predict
 from bench.evaluate.linear import accuracy
@@ -39,6 +39,8 @@ GEOMETRY_IMAGES = 2048
 """Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
 CURVE_IMAGES = 512
 """The same at the epochs of the learning curve."""
+WITHOUT_MEMORY = ("can't allocate memory", "std::bad_alloc", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""Parts of errors that have no class of their own; cuBLAS and its kind ask a GPU for memory without torch."""
 
 
 @dataclass(frozen=True)
@@ -261,8 +263,7 @@ def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _explain(error: Exception, spec: RunSpec) -> str:
-    without_memory = ("can't allocate memory", "std::bad_alloc")
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in without_memory):
-        batch = spec.protocol.batch_size
-        return f"out of memory at batch_size={batch}; try batch_size={batch // 2}"
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in WITHOUT_MEMORY):
+        batch, shares = spec.protocol.batch_size, spec.world_size * spec.protocol.accumulate
+        return f"out of memory at batch_size={batch}; {less_memory(batch, shares)}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -6,7 +6,9 @@ import dataclasses
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from bench.errors import less_memory
 from bench.slurm import records
 from bench.slurm.queue import Job, Queue
 from bench.slurm.records import Submission
@@ -68,11 +70,11 @@ def merge(
     for run, (name, submission) in records.newest_jobs(submissions).items():
         standing = merged.get(run) or Standing(run, "queued", epochs=int(submission.runs[run]["epochs"]))
         if not standing.ended:
-            merged[run] = _with_job(standing, name, jobs)
+            merged[run] = _with_job(standing, name, submission.runs[run], jobs)
     return [merged[run] for run in sorted(merged)]
 
 
-def _with_job(standing: Standing, name: str, jobs: Mapping[str, Job] | None) -> Standing:
+def _with_job(standing: Standing, name: str, run: Mapping[str, Any], jobs: Mapping[str, Job] | None) -> Standing:
     if jobs is None:
         return dataclasses.replace(standing, job=f"job {name}")
     job = jobs.get(name)
@@ -80,9 +82,19 @@ def _with_job(standing: Standing, name: str, jobs: Mapping[str, Job] | None) -> 
         return standing
     if job is None or not job.live:
         # Also where its lock seems to be held: on another machine the last heartbeat of a dead process counts a while.
-        end = "is gone" if job is None else f"ended on {job.node}: {job.state}" if job.node else f"ended: {job.state}"
-        return dataclasses.replace(standing, state="unfinished", outcome=f"job {name} {end}")
+        return dataclasses.replace(standing, state="unfinished", outcome=f"job {name} {_end(job, run)}")
     return dataclasses.replace(standing, state="running" if job.state == "RUNNING" else "queued", job=_place(job))
+
+
+def _end(job: Job | None, run: Mapping[str, Any]) -> str:
+    """How the job of a run in canonical form ended, and what to try then."""
+    if job is None:
+        return "is gone"
+    end = f"ended on {job.node}: {job.state}" if job.node else f"ended: {job.state}"
+    if job.state != "OUT_OF_MEMORY":
+        return end
+    advice = less_memory(run["batch_size"], run["world_size"] * run["accumulate"])
+    return f"{end} at batch_size={run['batch_size']}; {advice}, or more slurm.memory"
 
 
 def _place(job: Job) -> str:

@@ -39,7 +39,7 @@ def carry_out(tmp_path, monkeypatch):
 
     def run(deaths):
         (tmp_path / "deaths").write_text(str(deaths))
-        protocol = SimpleNamespace(epochs=1, batch_size=128)
+        protocol = SimpleNamespace(epochs=1, batch_size=128, accumulate=1)
         specs = [SimpleNamespace(id=run, protocol=protocol, world_size=1, canonical=dict) for run in (GREEDY, OTHER)]
         local.run(specs, local.Execution(tmp_path, tmp_path, None, "cpu", 1, 1, 120.0, False), fresh=False)
         return {run: json.loads((tmp_path / run / "result.json").read_text()) for run in (GREEDY, OTHER)}

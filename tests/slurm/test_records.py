@@ -16,7 +16,11 @@ RUNS = ["digits/smi/0a/seed0", "digits/smi/0a/seed1", "digits/smi-2/0b/seed0"]
 
 
 def submitted(name, jobs, report="9"):
-    runs = {run: {"epochs": 4} for group in jobs.values() for run in group}
+    runs = {
+        run: {"epochs": 4, "batch_size": 256, "world_size": 1, "accumulate": 1}
+        for group in jobs.values()
+        for run in group
+    }
     return Submission(name, "abc", {}, {}, jobs, report, runs)
 
 
@@ -105,9 +109,15 @@ def test_what_the_files_call_ended_stays_so():
 
 @pytest.mark.parametrize("lock", ["running", "stopped"])
 def test_a_run_whose_job_was_killed_is_unfinished_whatever_its_lock_says(lock):
-    jobs = {"1_0": Job("1_0", "OUT_OF_MEMORY", "node3")}
+    jobs = {"1_0": Job("1_0", "FAILED", "node3")}
     begun = Standing(RUNS[0], lock, 1, 4)
-    assert states([begun], jobs)[RUNS[0]] == ("unfinished", "job 1_0 ended on node3: OUT_OF_MEMORY")
+    assert states([begun], jobs)[RUNS[0]] == ("unfinished", "job 1_0 ended on node3: FAILED")
+
+
+def test_where_slurm_found_the_memory_exceeded_a_batch_size_is_suggested():
+    jobs = {"1_0": Job("1_0", "OUT_OF_MEMORY", "node3")}
+    said = "job 1_0 ended on node3: OUT_OF_MEMORY at batch_size=256; try batch_size=128, or more slurm.memory"
+    assert states([Standing(RUNS[0], "stopped", 1, 4)], jobs)[RUNS[0]] == ("unfinished", said)
 
 
 def test_without_an_answer_the_files_alone_count():
