@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from bench.errors import UserError
 from bench.group import KEEP_MEMORY
 from bench.slurm.profile import Profile
 
+ANSWER_SECONDS = 300
+"""How long sbatch may take: where the controller is busy it asks again by itself."""
+UNKNOWN = "A job that it queued all the same finds no runs and ends (`squeue --me`)."
 MOST_TASKS = 1000
 """Tasks of one array where the cluster does not say (SLURM's own default allows one more)."""
 
@@ -26,7 +30,7 @@ def call(function: Any, texts: Sequence[str], asked: Mapping[str, Any], folder: 
     """An array with a task per text, or a plain job for one; `function` is called with it. Returns the jobs' ids.
 
     `asked` is what `parameters` gives; the sbatch file goes to `folder`, as do the jobs' logs. Raises UserError when
-    the cluster refuses, or answers what nobody understands.
+    the cluster refuses, answers what nobody understands, or does not answer.
     """
     import submitit
 
@@ -35,14 +39,15 @@ def call(function: Any, texts: Sequence[str], asked: Mapping[str, Any], folder: 
     executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_python=python)
     executor.update_parameters(**asked)
     try:
-        with _outside_of_jobs(), redirect_stderr(io.StringIO()):  # submitit prints there what it raises, too
+        # submitit prints there what it raises, too
+        with _outside_of_jobs(), _within(ANSWER_SECONDS), redirect_stderr(io.StringIO()):
             submitted = executor.map_array(function, texts)
-    except submitit.core.utils.FailedJobError as error:
+    except (submitit.core.utils.FailedJobError, TimeoutError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+            raise UserError(f"sbatch did not answer within {ANSWER_SECONDS} seconds. {UNKNOWN}") from error
         raise UserError(f"sbatch refused the job: {_last_words(str(error))}") from error
     except submitit.core.utils.FailedSubmissionError as error:
-        raise UserError(
-            f"{str(error).splitlines()[0]}. A job that it queued all the same finds no runs and ends (`squeue --me`)."
-        ) from error
+        raise UserError(f"{str(error).splitlines()[0]}. {UNKNOWN}") from error
     return [one.job_id for one in submitted]
 
 
@@ -111,6 +116,23 @@ def _outside_of_jobs() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer; submitit, which waits for ever, then kills the sbatch that it started.
+    Only for the main thread."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _last_words(text: str) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pickle
+import signal
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from bench.config.compose import compose_protocol
 from bench.config.schema import Protocol
 from bench.errors import UserError
 from bench.lock import STALE_SECONDS
-from bench.slurm import job, records, submit
+from bench.slurm import job, records, sbatch, submit
 from bench.slurm.profile import Profile
 from bench.slurm.submit import Manner
 from bench.spec import DatasetEntry, MethodEntry, RunSpec
@@ -207,6 +208,18 @@ def test_an_answer_of_sbatch_that_nobody_understands_is_one_line(spec, manner, p
     with pytest.raises(UserError, match=f'sbatch output "{words}"') as caught:
         submit.submit([spec], manner, Profile())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_an_sbatch_that_does_not_answer_is_killed_and_one_line(spec, manner, programs, monkeypatch, tmp_path, runs):
+    monkeypatch.setattr(sbatch, "ANSWER_SECONDS", 0.5)
+    programs(sbatch=f"echo $$ >{tmp_path}/pid; exec /bin/sleep 600")
+    with pytest.raises(UserError, match=r"^sbatch did not answer within 0\.5 seconds\. A job that it queued"):
+        submit.submit([spec.with_seed(seed) for seed in range(runs)], manner, Profile())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
