@@ -5,8 +5,8 @@ How SLURM ends a job, and what this does about it:
 - a time limit, or a preemption that sends the job's own signal: USR2 comes first. The run saves its state at the end
   of the step it is in, and the first process queues the job again. A run that is not at a step in time (it is being
   evaluated, say) goes back to its last periodic checkpoint; the job is queued again all the same.
-- `scancel`, or a preemption without that signal: TERM comes first. The run saves its state and the process waits for
-  its end; whether the job comes back is SLURM's decision.
+- `scancel`, `scontrol requeue`, or a preemption without that signal: TERM comes first. The run saves its state and the
+  process waits for its end; whether the job comes back is SLURM's decision.
 - a node lost, a KILL: nothing comes first. SLURM queues the job again; runs go on from their last checkpoint.
 """
 

@@ -260,6 +260,23 @@ def test_a_killed_job_goes_on_when_the_failed_are_resubmitted(cluster, place, un
 
 
 @pytest.mark.slow
+def test_a_run_one_of_whose_processes_dies_goes_on_when_it_is_resubmitted(cluster, place, wait_until):
+    def epochs():
+        return (only_run(place) / "metrics.csv").read_text().splitlines()[1:] if has_begun(place) else []
+
+    cluster.bench(*on_cluster(place, "--processes=2", epochs=LONG))
+    first = wait_until(lambda: epochs() if len(epochs()) > 10 else [])[0]  # a checkpoint, one a second, has it
+    (job,) = submission(place)["jobs"]
+    cluster.kill_processes(SLURM_JOB_ID=job, SLURM_STEP_ID="0", SLURM_PROCID="1")
+    wait_until(lambda: cluster.states()[job] == "FAILED")
+    assert f"job {job} ended on node" in cluster.bench("status", f"{place}/runs")
+    (place / "slow-it").unlink()
+    cluster.bench("resubmit", "--failed", f"--output={place}/runs", "--wait")
+    assert (only_run(place) / "result.json").exists()
+    assert epochs()[0] == first, "its images/s are those of the first attempt"
+
+
+@pytest.mark.slow
 def test_a_job_that_may_not_begin_again_says_so(cluster, place, wait_until):
     cluster.bench(*on_cluster(place, "slurm.requeue=0", epochs=LONG))
     wait_until(lambda: has_begun(place))
