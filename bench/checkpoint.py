@@ -52,6 +52,7 @@ def load(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
         try:
             return _read(path, folder.run_id), problems
         except Unusable as error:
+            folder.lock.check()
             path.replace(path.with_suffix(".damaged"))
             problems.append(f"{path.name} was not usable ({error}); it is kept as {path.stem}.damaged")
     return None, problems
@@ -59,8 +60,8 @@ def load(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
 
 def remove(folder: RunFolder) -> None:
     """Of a run that has ended."""
-    folder.checkpoint.unlink(missing_ok=True)
-    folder.previous_checkpoint.unlink(missing_ok=True)
+    folder.remove(folder.checkpoint)
+    folder.remove(folder.previous_checkpoint)
 
 
 def _read(path: Path, run_id: str) -> dict[str, Any]:

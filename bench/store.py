@@ -39,7 +39,10 @@ FILES = (
 
 
 class RunFolder:
-    """Paths and writes of one run. Every write checks the lock before it takes effect (bench.lock.LockLost)."""
+    """Paths and writes of one run. Every write or removal checks the lock before it takes effect (LockLost).
+
+    TensorBoard's events alone are written by others: after metrics.csv each time, whose check is theirs too.
+    """
 
     def __init__(self, output: Path, run_id: str) -> None:
         self.path = output / run_id
@@ -89,7 +92,7 @@ class RunFolder:
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """metrics.csv, whole: a row per epoch, so that nothing later than the newest row is ever in it."""
         if not rows:
-            (self.path / "metrics.csv").unlink(missing_ok=True)
+            self.remove(self.path / "metrics.csv")
             return
         columns = list(dict.fromkeys(key for row in rows for key in row))
         buffer = io.StringIO()
@@ -101,6 +104,11 @@ class RunFolder:
     def write_binary(self, path: Path, write: Any) -> None:
         """A file of the run by `write(temporary_path)`."""
         write_atomically(path, write, self.lock.check)
+
+    def remove(self, path: Path) -> None:
+        """A file of the run, if it is there."""
+        self.lock.check()
+        path.unlink(missing_ok=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_json(self.path / "result.json", dict(result), self.lock.check)

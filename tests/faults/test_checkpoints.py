@@ -65,10 +65,11 @@ def test_a_damaged_one_is_set_aside_and_the_one_before_counts(folder, damage):
 
 def test_one_of_another_run_is_refused(folder, tmp_path):
     other = RunFolder(tmp_path, "digits/smi/76543210/seed0")
-    other.path.mkdir(parents=True)
+    assert other.lock.acquire()
     checkpoint.save(folder, {"step": 1})
     folder.checkpoint.rename(other.checkpoint)
     state, problems = checkpoint.load(other)
+    other.lock.release()
     assert state is None
     assert "belongs to another run" in problems[0]
 
@@ -93,14 +94,29 @@ def test_one_that_would_run_code_is_refused_although_its_digest_fits(folder, tmp
     assert (tmp_path / "exploded").exists(), "the bomb is a dud: the test shows nothing"
 
 
-def test_an_owner_that_lost_its_lock_touches_neither_checkpoint(folder):
+TOUCHES = {
+    "saves": lambda folder: checkpoint.save(folder, {"step": 3}),
+    "sets a damaged one aside": checkpoint.load,
+    "removes them": checkpoint.remove,
+    "forgets its metrics": lambda folder: folder.write_metrics([]),
+    "writes its metrics": lambda folder: folder.write_metrics([{"epoch": 1}]),
+}
+
+
+@pytest.mark.parametrize("touch", TOUCHES.values(), ids=TOUCHES)
+def test_an_owner_that_lost_its_lock_touches_nothing(folder, touch):
     save_two(folder)
-    before = folder.checkpoint.read_bytes(), folder.previous_checkpoint.read_bytes()
+    folder.write_metrics([{"epoch": 2}])
+    folder.checkpoint.write_bytes(b"damaged")
     (folder.path / "lock").write_text(json.dumps({"token": "another"}))
+
+    def content():
+        return {path.name: path.read_bytes() for path in folder.path.iterdir() if not path.name.endswith(".beat")}
+
+    before = content()
     with pytest.raises(LockLost):
-        checkpoint.save(folder, {"step": 3})
-    assert (folder.checkpoint.read_bytes(), folder.previous_checkpoint.read_bytes()) == before
-    assert not list(folder.path.glob("*.partial"))
+        touch(folder)
+    assert content() == before
 
 
 @pytest.fixture
