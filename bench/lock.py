@@ -27,6 +27,8 @@ BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
 WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """How file systems say that they have no hard links."""
+READS = 10
+"""Of a file that is replaced each time between being found and being read, before its file system counts as broken."""
 NOBODY: dict[str, Any] = {"token": "", "machine": "", "pid": 0, "born": None}
 
 
@@ -164,15 +166,16 @@ class Lock:
         return self.path.with_name(f".{self.path.name}.{token}.beat")
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path, tries: int = READS) -> str | None:
+    """Content of a file, None where there is none; bytes that are no text make it another text than any of ours."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno != errno.ESTALE:
+        if error.errno != errno.ESTALE or tries == 1:
             raise
-        return _read(path)  # on NFS it was replaced between being found and being read
+        return _read(path, tries - 1)  # on NFS it was replaced between being found and being read
 
 
 def _stamp(path: Path) -> float:

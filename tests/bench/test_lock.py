@@ -106,10 +106,10 @@ def test_a_command_repeats_a_run_whose_lock_another_host_left(tmp_path, left_beh
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "null", '{"pid": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b'{"pid": 3}', b"\xff\xfe\0", b'{"token": "\xff"}'])
 def test_a_lock_that_cannot_be_read_is_held_until_it_has_stood_long(tmp_path, content):
     path = tmp_path / "lock"
-    path.write_text(content)
+    path.write_bytes(content)
     assert Lock(path).is_held()
     assert not Lock(path).acquire()
     with pytest.raises(LockLost):
@@ -168,14 +168,18 @@ def test_a_lock_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
     lock, read, answers = Lock(tmp_path / "lock"), Path.read_text, [errno.ESTALE, errno.ESTALE]
     assert lock.acquire()
 
-    def stale_at_first(path):
+    def stale_at_first(path, **options):
         if path.name == "lock" and answers:
             raise OSError(answers.pop(), "Stale file handle")
-        return read(path)
+        return read(path, **options)
 
     monkeypatch.setattr(Path, "read_text", stale_at_first)
     lock.check()
     assert not answers
+    answers += [errno.ESTALE] * 10_000
+    with pytest.raises(OSError, match="Stale"):  # for which a command has a line
+        lock.check()
+    answers.clear()
     lock.release()
 
 
