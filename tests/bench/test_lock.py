@@ -201,6 +201,17 @@ def test_many_processes_racing_have_one_winner_at_a_time(tmp_path):
     assert (tmp_path / "counter").read_text() == "20"
 
 
+def test_of_many_that_take_a_stale_lock_at_once_one_has_it(tmp_path, left_behind):
+    rounds, takers = 10, 4
+    for number in range(rounds):
+        left_behind(tmp_path / str(number) / "lock", STALE)
+    processes = [_start(TAKE_ALL, tmp_path, str(takers), stdout=subprocess.PIPE, text=True) for _ in range(takers)]
+    held = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0] * takers
+    assert sorted(name for names in held for name in names) == sorted(map(str, range(rounds)))
+    assert [path for path in tmp_path.glob("*/*") if path.name != "lock" and not path.name.endswith(".beat")] == []
+
+
 HOLD_AND_DIE = """
 import os, pathlib, sys
 from bench.lock import Lock
@@ -225,5 +236,28 @@ for _ in range(5):
 """
 
 
-def _start(program, folder):
-    return subprocess.Popen([sys.executable, "-c", program, str(folder)])
+TAKE_ALL = """
+import os, pathlib, sys, time
+from contextlib import suppress
+from bench.lock import Lock, LockLost
+folder, takers = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+def meet(place):
+    (folder / f"{place}-{os.getpid()}").touch()
+    while len(list(folder.glob(f"{place}-*"))) < takers:
+        time.sleep(0.001)
+locks = [Lock(path / "lock") for path in sorted(folder.iterdir()) if path.is_dir()]
+taken = []
+for number, lock in enumerate(locks):
+    meet(number)
+    if lock.acquire():
+        taken.append(lock)
+meet("end")
+for lock in taken:
+    with suppress(LockLost):  # taken by mistake, while it was fresh, and somebody was there before it was given back
+        lock.check()
+        print(lock.path.parent.name)
+"""
+
+
+def _start(program, folder, *words, **options):
+    return subprocess.Popen([sys.executable, "-c", program, str(folder), *words], **options)
