@@ -26,6 +26,7 @@ from bench.spec import RunSpec
 from bench.store import RunFolder, disk_errors, in_words
 
 POLL_SECONDS = 0.5
+BEGUN_ANEW = "Another command began a run of this plan anew just now; the same command waits for its end."
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def _work(specs: Sequence[RunSpec], execution: Execution) -> None:
                         groups[number] = Group(request, number, processes, gpus, reporter.ended)
                         codes[number] = None
         if reporter.ended < len(specs):
-            raise UserError(next(each for each in groups if each.code() != 0).explain())
+            bad = next((each for each in groups if each.code() != 0), None)
+            raise UserError(BEGUN_ANEW if bad is None else bad.explain())
     finally:
         group.stop(groups)
 

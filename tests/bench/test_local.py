@@ -85,6 +85,12 @@ def test_a_worker_killed_once_is_replaced(carry_out):
     assert [results[run]["reason"] for run in (GREEDY, OTHER)] == ["so it was", "so it was"]
 
 
+def test_a_run_that_another_command_begins_anew_behind_the_workers_is_one_line(carry_out, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "WORKER", "")  # they saw a result that was gone a moment later
+    with pytest.raises(UserError, match="Another command began a run of this plan anew"):
+        carry_out(deaths=0)
+
+
 def test_workers_that_are_killed_at_no_run_end_the_plan(carry_out, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "WORKER", "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(UserError, match="killed by signal 9"):

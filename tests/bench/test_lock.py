@@ -243,7 +243,9 @@ from bench.lock import Lock, LockLost
 folder, takers = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 def meet(place):
     (folder / f"{place}-{os.getpid()}").touch()
+    deadline = time.monotonic() + 30
     while len(list(folder.glob(f"{place}-*"))) < takers:
+        assert time.monotonic() < deadline, "one of them is gone"
         time.sleep(0.001)
 locks = [Lock(path / "lock") for path in sorted(folder.iterdir()) if path.is_dir()]
 taken = []
