@@ -121,16 +121,24 @@ def _claim(folder: RunFolder) -> tuple[str, str]:
 
 
 def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str, settings: Settings) -> bool:
-    """Carry out a run that process 0 has locked; False when the lock was lost to somebody else."""
+    """Carry out a run that process 0 has locked; False when the lock was lost to somebody else.
+
+    Where another process of the run is gone the lock stays as if this one had died, too: it tells the command which run
+    that was (bench/local.py).
+    """
     folder.lock.adopt(token)
+    broken_up = False
     try:
         status = execute(spec, datasets.load(spec), folder, settings)
+    except distributed.BrokenUp:
+        broken_up = folder.result() is None
+        raise
     except LockLost as error:
         if distributed.size() > 1:
             raise distributed.BrokenUp(str(error)) from error
         return False
     finally:
-        if distributed.leads():
+        if distributed.leads() and not broken_up:
             folder.lock.release()
     if status == "failed" and distributed.size() > 1:
         raise distributed.BrokenUp(f"{spec.id} failed in process {distributed.rank()}")  # others wait in mid-step

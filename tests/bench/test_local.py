@@ -12,10 +12,20 @@ from bench.errors import UserError
 
 GREEDY, OTHER = "digits/greedy/0a/seed0", "digits/other/0b/seed0"
 WORKER = f"""
-import json, os, signal, sys
+import json, os, signal, sys, time
 from pathlib import Path
+from bench.files import write_text
+from bench.group import BROKEN_UP
 from bench.store import RunFolder
 output = Path(json.loads(sys.stdin.readline())["output"])
+word = output / "word"  # of process 0 to process 1, where there are two: by which signal to die
+if os.environ.get("RANK") == "1":
+    while not word.exists():
+        time.sleep(0.01)
+    number = int(word.read_text())
+    word.unlink()
+    os.kill(os.getpid(), number)
+    sys.exit()
 for run in ({GREEDY!r}, {OTHER!r}):
     folder = RunFolder(output, run)
     if folder.result() is None and folder.lock.acquire():
@@ -23,32 +33,39 @@ for run in ({GREEDY!r}, {OTHER!r}):
             handle.write(run + " ")
         tries, deaths = ((output / name).read_text().split() for name in ("tried", "deaths"))
         if run == {GREEDY!r} and tries.count(run) <= int(deaths[0]):
+            if "RANK" in os.environ:
+                write_text(word, "9")
+                os._exit(BROKEN_UP)
             os.kill(os.getpid(), signal.SIGKILL)
         folder.write_result({{"status": "diverged", "reason": "so it was"}})
         folder.lock.release()
+if "RANK" in os.environ:
+    write_text(word, "0")
 """
 
 
 @pytest.fixture
 def carry_out(tmp_path, monkeypatch):
-    """Both runs, of which the first kills its worker so many times; their results."""
+    """Both runs, of which the first kills its worker, the second of two, so many times; their results."""
     popen = group.subprocess.Popen
     monkeypatch.setattr(
         group.subprocess, "Popen", lambda words, **options: popen([sys.executable, "-c", WORKER], **options)
     )
 
-    def run(deaths):
+    def run(deaths, processes=1):
         (tmp_path / "deaths").write_text(str(deaths))
         protocol = SimpleNamespace(epochs=1, batch_size=128, accumulate=1)
-        specs = [SimpleNamespace(id=run, protocol=protocol, world_size=1, canonical=dict) for run in (GREEDY, OTHER)]
+        runs = {"protocol": protocol, "world_size": processes, "canonical": dict}
+        specs = [SimpleNamespace(id=run, **runs) for run in (GREEDY, OTHER)]
         local.run(specs, local.Execution(tmp_path, tmp_path, None, "cpu", 1, 1, 120.0, False), fresh=False)
         return {run: json.loads((tmp_path / run / "result.json").read_text()) for run in (GREEDY, OTHER)}
 
     return run
 
 
-def test_a_run_that_kills_its_worker_twice_has_failed_and_the_others_go_on(carry_out, tmp_path, capsys):
-    results = carry_out(deaths=9)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_kills_its_worker_twice_has_failed_and_the_others_go_on(carry_out, tmp_path, capsys, processes):
+    results = carry_out(deaths=9, processes=processes)
     reason = "killed by signal 9, probably for want of memory; try batch_size=64"
     assert (results[GREEDY]["status"], results[GREEDY]["reason"]) == ("failed", reason)
     assert results[OTHER]["status"] == "diverged"

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench import run, worker
+from bench import distributed, run, worker
 from bench.errors import UserError
+from bench.lock import Lock
 from bench.run import Settings
 from bench.store import RunFolder, disk_errors, disk_trouble
 
@@ -91,3 +92,11 @@ def test_a_full_disk_is_not_the_runs_failure(carry_out, tmp_path):
     with pytest.raises(OSError, match="No space left"):
         carry_out(error(errno.ENOSPC))
     assert not list(tmp_path.rglob("result.json"))
+    assert not list(tmp_path.rglob("lock"))
+
+
+def test_a_run_that_lost_a_process_keeps_its_lock_as_that_of_a_dead_one(carry_out, tmp_path):
+    with pytest.raises(distributed.BrokenUp):
+        carry_out(RuntimeError("gloo/transport/tcp/pair.cc: Connection closed by peer"))
+    (lock,) = tmp_path.rglob("lock")
+    assert Lock(lock).owner() == os.getpid()
