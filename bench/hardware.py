@@ -18,6 +18,9 @@ import torch
 from bench import __version__
 from bench.errors import UserError
 
+WITHOUT_MEMORY = ("can't allocate memory", "std::bad_alloc", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""Parts of errors that have no class of their own; cuBLAS and its kind ask a GPU for memory without torch."""
+
 
 def resolve_device(name: str) -> torch.device:
     """`auto` takes the GPU where there is one. Raises UserError for a GPU that is not there."""
@@ -113,6 +116,12 @@ def peak_memory_mib(device: torch.device) -> float:
         return int(line.split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is no more memory, on a GPU or on this machine."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(words in str(error) for words in WITHOUT_MEMORY)
 
 
 def cores() -> int:

@@ -25,7 +25,7 @@ from bench.evaluate.features import evaluation_mode, extract
 from bench.evaluate.knn import knn_predict
 from bench.evaluate.linear import accuracy
 from bench.evaluate.protocol import evaluate, labelled_features, part_features
-from bench.hardware import environment, reset_peak_memory
+from bench.hardware import environment, is_out_of_memory, reset_peak_memory
 from bench.interrupt import Interrupted
 from bench.lock import LockLost
 from bench.pretrain import Progress, Trainer
@@ -39,8 +39,6 @@ GEOMETRY_IMAGES = 2048
 """Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
 CURVE_IMAGES = 512
 """The same at the epochs of the learning curve."""
-WITHOUT_MEMORY = ("can't allocate memory", "std::bad_alloc", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
-"""Parts of errors that have no class of their own; cuBLAS and its kind ask a GPU for memory without torch."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +261,7 @@ def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _explain(error: Exception, spec: RunSpec) -> str:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in WITHOUT_MEMORY):
+    if is_out_of_memory(error):
         batch, shares = spec.protocol.batch_size, spec.world_size * spec.protocol.accumulate
         return f"out of memory at batch_size={batch}; {less_memory(batch, shares)}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -25,7 +25,7 @@ from bench.data import Data, load
 from bench.datasets._store import Store, open_store
 from bench.errors import UserError
 from bench.group import BROKEN_UP, GRACE_SECONDS, MISTAKE, STOPPED
-from bench.hardware import prepare_process
+from bench.hardware import is_out_of_memory, prepare_process
 from bench.lock import LockLost
 from bench.plan import open_dataset
 from bench.run import Settings, execute
@@ -154,10 +154,23 @@ class _Datasets:
         self.opened: dict[str, Data] = {}
 
     def load(self, spec: RunSpec) -> Data:
+        """Raises UserError where they changed since the plan, or there is no memory for them: no fault of the run."""
         if spec.dataset.name not in self.opened:
             self.opened = {}  # first, so that its place on a GPU is free
-            self.opened = {spec.dataset.name: load(self._store(spec), self.device)}
+            self.opened = {spec.dataset.name: self._load(spec)}
         return self.opened[spec.dataset.name]
+
+    def _load(self, spec: RunSpec) -> Data:
+        store = self._store(spec)
+        try:
+            return load(store, self.device)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"No memory for the pictures of {spec.dataset.name} ({self.device.type}): end what else uses it, "
+                "or let fewer runs share it, and give the same command again."
+            ) from error
 
     def _store(self, spec: RunSpec) -> Store:
         store = open_store(open_dataset(spec.dataset.name), self.data_root, self.store_root)

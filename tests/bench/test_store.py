@@ -95,6 +95,23 @@ def test_a_full_disk_is_not_the_runs_failure(carry_out, tmp_path):
     assert not list(tmp_path.rglob("lock"))
 
 
+@pytest.mark.parametrize(
+    "raised", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory: 9")]
+)
+def test_data_for_which_there_is_no_memory_are_one_line_and_not_the_runs_failure(tmp_path, monkeypatch, raised):
+    def refuse(*_):
+        raise raised
+
+    spec, folder = SimpleNamespace(dataset=SimpleNamespace(name="digits")), RunFolder(tmp_path, "digits/smi/0a/seed0")
+    datasets = worker._Datasets(tmp_path, None, torch.device("cpu"))
+    monkeypatch.setattr(datasets, "_store", lambda spec: None)
+    monkeypatch.setattr(worker, "load", refuse)
+    assert folder.lock.acquire()
+    with pytest.raises(UserError, match="No memory for the pictures of digits"):
+        worker._carry_out(spec, datasets, folder, folder.lock.token, Settings(tmp_path, torch.device("cpu"), 1, 120))
+    assert not list(folder.path.iterdir()), "neither a result nor a lock"
+
+
 def test_a_run_that_lost_a_process_keeps_its_lock_as_that_of_a_dead_one(carry_out, tmp_path):
     with pytest.raises(distributed.BrokenUp):
         carry_out(RuntimeError("gloo/transport/tcp/pair.cc: Connection closed by peer"))
