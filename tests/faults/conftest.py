@@ -44,20 +44,21 @@ def spec_of(data_root):
 
 @pytest.fixture
 def carry_out(data_root, monkeypatch):
-    """Carry a run out in this process, under its lock; its status."""
-    prepare_process(CPU, 1)
+    """Carry a run out in this process, under its lock; its status. A command gives it the `threads` of all cores."""
 
-    def run(spec, output, checkpoint_seconds=1e9):
+    def run(spec, output, checkpoint_seconds=1e9, threads=1):
+        prepare_process(CPU, threads)
         folder = RunFolder(output, spec.id)
         assert folder.lock.acquire()
         try:
             data = load(open_store(open_dataset("digits"), data_root), CPU)
-            return execute(spec, data, folder, Settings(output, CPU, 1, checkpoint_seconds))
+            return execute(spec, data, folder, Settings(output, CPU, threads, checkpoint_seconds))
         finally:
             folder.lock.release()
 
     yield run
     torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

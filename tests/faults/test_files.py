@@ -15,6 +15,7 @@ import torch
 from bench.analysis.runs import finished
 from bench.cli import main
 from bench.errors import UserError
+from bench.hardware import cores
 from bench.reports.load import curves, load
 from bench.reports.pictures import load_correct
 
@@ -147,21 +148,52 @@ def test_out_of_memory_says_so_and_suggests_a_batch_size(command, tmp_path):
     assert results["random"]["status"] == "completed"
 
 
-def test_eight_processes_with_one_plan_share_it(command, outcome, tmp_path):
-    """Each run is carried out once, by one of them; all print the table."""
-    output = tmp_path / "o"
-    words = command(output, "--jobs", "1", "--executor", "inline", methods="random", seeds="4")
+COUNTED = '''"""Counted: adds a line with its first weight, which tells seeds apart, to a log when it begins to train."""
+from dataclasses import dataclass
+from pathlib import Path
+from bench.api import Method
+
+@dataclass(frozen=True)
+class Config:
+    pass
+
+class Counted(Method):
+    citation = "a test"
+    Config = Config
+    begun = False
+
+    def loss(self, views, indices, labels):
+        if not self.begun:
+            with open(Path(__file__).with_name("log"), "a") as log:
+                log.write(f"{next(self.encoder.parameters()).flatten()[0]}\\n")
+        self.begun = True
+        za, zb = (self.encoder(view).float() for view in views)
+        return (za - zb).square().mean(), {}
+'''
+
+
+def test_six_processes_with_one_plan_share_it(command, spec_of, carry_out, outcome, tmp_path):
+    """Each run is carried out once, by one of them, as it is by a process alone; all print the table."""
+    (tmp_path / "counted.py").write_text(COUNTED)
+    output, method = tmp_path / "o", f"file:{tmp_path / 'counted.py'}"
+    options = ["--jobs", "1", "--executor", "inline", "precision=float32"]
+    words = command(output, *options, methods=method, seeds="3", epochs="1")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(8)
+        for _ in range(6)
     ]
     for process in started:
         printed, complaints = process.communicate(timeout=900)
         assert process.returncode == 0, complaints
-        assert "| Random encoder" in printed
+        assert "| Counted" in printed
+    begun = (tmp_path / "log").read_text().split()
+    assert len(begun) == len(set(begun)) == 3
+    spec = spec_of("epochs=1", method=method)
+    assert carry_out(spec, tmp_path / "alone", threads=cores()) == "completed"
+    assert outcome(output / spec.id) == outcome(tmp_path / "alone")
     runs = load([output])
-    assert list(runs["status"]) == ["completed"] * 4
+    assert list(runs["status"]) == ["completed"] * 3
     assert runs["problem"].isna().all()
     assert curves(runs)[1] == []
     left = {path.name for path in output.rglob("*") if path.is_file()}
