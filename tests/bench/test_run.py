@@ -226,9 +226,16 @@ def test_a_failing_run_is_recorded_with_its_traceback_and_takes_nothing_down(tmp
     assert call(output, methods=f"file:{tmp_path / 'broken.py'}").returncode == 0, "mended, it is another run"
 
 
-def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(outcome, tmp_path):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(whole).returncode == 0
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Of an uninterrupted run."""
+    output = tmp_path_factory.mktemp("whole") / "o"
+    assert call(output).returncode == 0
+    return output
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(outcome, whole, tmp_path):
+    broken = tmp_path / "broken"
     (key,) = run_folders(whole)
     (broken / key).mkdir(parents=True)
     (broken / key / "checkpoint.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
@@ -237,33 +244,27 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(outcome, tmp_
     assert outcome(broken / key) == outcome(whole / key)
 
 
-def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path):
+def test_a_full_disk_is_one_line_and_nothing_is_lost(outcome, whole, tmp_path):
+    """There is room for two checkpoints, not for the third before the first is gone."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounting a small file system needs root")
-    small = tmp_path / "small"
+    small, words = tmp_path / "small", ["--data-root", str(whole.parent / "data"), "--checkpoint-seconds", "0"]
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", small], capture_output=True).returncode:
         pytest.skip("this system mounts no tmpfs")
     try:
-        done = subprocess.run(
-            command(small / "o", "backbone.width=32", "--data-root", str(tmp_path / "data")),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = call(small / "o", *words)
         assert done.returncode == 2
         assert "No space left" in done.stderr
         assert "Traceback" not in done.stderr
         assert not list(small.rglob("result.json"))
         assert not list(small.rglob("*.partial"))
+        (folder,) = run_folders(small / "o").values()
+        assert {path.name for path in folder.glob("checkpoint*")} == {"checkpoint.pt", "checkpoint.previous.pt"}
         subprocess.run(["mount", "-o", "remount,size=50m", small], check=True)
-        assert (
-            subprocess.run(
-                command(small / "o", "backbone.width=32", "--data-root", str(tmp_path / "data")), cwd=ROOT, timeout=300
-            ).returncode
-            == 0
-        )
+        assert call(small / "o", *words).returncode == 0
+        (expected,) = run_folders(whole).values()
+        assert outcome(folder) == outcome(expected)
     finally:
         subprocess.run(["umount", small], check=True)
 
