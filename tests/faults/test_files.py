@@ -148,7 +148,7 @@ def test_out_of_memory_says_so_and_suggests_a_batch_size(command, tmp_path):
     assert results["random"]["status"] == "completed"
 
 
-COUNTED = '''"""Counted: adds a line with its first weight, which tells seeds apart, to a log when it begins to train."""
+COUNTED = '''"""Counted: adds a line with its first weight, which tells seeds apart, to a log when training begins."""
 from dataclasses import dataclass
 from pathlib import Path
 from bench.api import Method
