@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import importlib.util
 import shutil
 import sys
 
@@ -43,12 +42,10 @@ def main(arguments: argparse.Namespace) -> int:
     problems += _check_torchvision()
     if not problems:
         _print_hardware()
-    solo = (
-        "found"
-        if importlib.util.find_spec("solo")
-        else "not installed (a reference for the tests only; `make test` installs it)"
-    )
-    print(f"solo-learn     {solo}")
+    try:
+        print(f"solo-learn     {importlib.metadata.version('solo-learn')}")
+    except importlib.metadata.PackageNotFoundError:
+        print("solo-learn     not installed (only for the methods solo/NAME: pip install --no-deps solo-learn==1.0.2)")
     print(f"pdflatex       {shutil.which('pdflatex') or 'not found (only needed to compile the LaTeX tables)'}")
     print(f"free disk      {shutil.disk_usage('.').free / 2**30:.0f} GiB")
     for problem in problems:
