@@ -172,28 +172,28 @@ class Counted(Method):
 '''
 
 
-def test_six_processes_with_one_plan_share_it(command, spec_of, carry_out, outcome, tmp_path):
+def test_eight_processes_with_one_plan_share_it(command, spec_of, carry_out, outcome, tmp_path):
     """Each run is carried out once, by one of them, as it is by a process alone; all print the table."""
     (tmp_path / "counted.py").write_text(COUNTED)
     output, method = tmp_path / "o", f"file:{tmp_path / 'counted.py'}"
     options = ["--jobs", "1", "--executor", "inline", "precision=float32"]
-    words = command(output, *options, methods=method, seeds="3", epochs="1")
+    words = command(output, *options, methods=method, seeds="4", epochs="1")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(6)
+        for _ in range(8)
     ]
     for process in started:
         printed, complaints = process.communicate(timeout=900)
         assert process.returncode == 0, complaints
         assert "| Counted" in printed
     begun = (tmp_path / "log").read_text().split()
-    assert len(begun) == len(set(begun)) == 3
+    assert len(begun) == len(set(begun)) == 4
     spec = spec_of("epochs=1", method=method)
     assert carry_out(spec, tmp_path / "alone", threads=cores()) == "completed"
     assert outcome(output / spec.id) == outcome(tmp_path / "alone")
     runs = load([output])
-    assert list(runs["status"]) == ["completed"] * 3
+    assert list(runs["status"]) == ["completed"] * 4
     assert runs["problem"].isna().all()
     assert curves(runs)[1] == []
     left = {path.name for path in output.rglob("*") if path.is_file()}
