@@ -60,7 +60,7 @@ def sentences(one: Verdict) -> list[str]:
     lines += [_sentence(claim, part) for part in one.parts]
     if one.command:
         lines.append(f"From: {one.command}")
-    if one.verdict == UNTESTED:
+    if one.verdict == UNTESTED and not claim.only_there:
         lines.append(f"To test it on a CPU: python -m bench study {claim.study}")
     if one.verdict in (UNTESTED, UNDECIDED):
         lines.append(f"To test it on a GPU: {claim.elsewhere}")
@@ -69,7 +69,8 @@ def sentences(one: Verdict) -> list[str]:
 
 def reconstruction(evidence: Sequence[Evidence]) -> str:
     """What stands above all verdicts."""
-    arms = sorted({group.arm for one in evidence for groups in one.groups.values() for group in groups})
+    groups = (group for one in evidence for groups in one.groups.values() for group in groups)
+    arms = sorted({group.arm for group in groups if not group.runs.empty})
     forms = [arm for arm in arms if arm.partition(":")[0] == "smi"]
     return (
         "SMI here is a reconstruction: the paper's equation is not public, and its authors' code neither. What is "

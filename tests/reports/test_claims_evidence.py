@@ -182,7 +182,9 @@ def test_a_user_may_judge_on_other_datasets_but_not_what_is_about_one_alone(
     page = (results / "claims.md").read_text()
     assert "## better: supported" in page
     assert "From: python -m bench study main" in page
-    assert "## alone: not testable here" in page
+    alone = page.partition("## alone: not testable here")[2]
+    assert "on a GPU" in alone
+    assert "on a CPU" not in alone
     monkeypatch.setattr("bench.commands.claims.CLAIMS", path)
     assert main(["verify", str(results)]) == 0
     assert main(["claims", str(results), "--claims", str(path)]) == 0
