@@ -20,6 +20,7 @@ from bench.reports.records import from_csv, to_csv
 from bench.reports.verify import same, verify
 
 Writer = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -159,10 +160,22 @@ def test_what_only_predictions_tell_is_left_out_without_the_folders(write_run: W
     assert verify(report, []).drifts == []
 
 
-def test_the_committed_example_follows_from_its_own_records() -> None:
-    verdict = verify(Path(__file__).parents[2] / "docs" / "example-report", [])
+COMMITTED = [
+    ROOT / "docs" / "example-report",
+    *sorted(path.parent for path in ROOT.glob("results/studies/*/results.csv")),
+]
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_a_committed_report_follows_from_its_own_records(folder: Path) -> None:
+    verdict = verify(folder, [])
     assert verdict.drifts == []
     assert {"report.md", "report.html"} <= set(verdict.checked)
+
+
+def test_the_committed_verdicts_follow_from_the_committed_studies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(COMMITTED) > 5
+    assert main(["verify", str(ROOT / "results")]) == 0, capsys.readouterr().out
 
 
 def test_a_run_that_changed_or_went_is_named(report: Path, experiment: Path) -> None:
