@@ -1,7 +1,7 @@
 # `make demo` runs a real comparison, `make test` the quick tests; each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: help demo test test-all soak lint env clean
 
