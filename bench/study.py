@@ -102,8 +102,9 @@ class Study:
     def tuned_at(self, variant: Mapping[str, str]) -> str:
         """What the arms of a variant are tuned at by themselves; '' where with all others."""
         anew = self.tune.anew if self.tune else {}
-        names = variant.values() if self.variants else (f"{axis}={value}" for axis, value in variant.items())
-        return "-".join(name for name in names if name.partition("=")[0] in anew)
+        if self.variants:
+            return next((name for name in variant.values() if name in anew), "")
+        return "-".join(f"{axis}={value}" for axis, value in variant.items() if axis in anew)
 
     def tunings(self) -> dict[str, tuple[list[str], list[float]]]:
         """Settings and learning rates (see Tuning.anew) of every search, by what it is at."""
@@ -112,7 +113,7 @@ class Study:
         for variant, words in self.cells():
             at = self.tuned_at(variant)
             own = [word for word in words if self.variants or word.partition("=")[0] in anew] if at else []
-            found[at] = own, next((anew[key] for key in anew if at.startswith(key)), [])
+            found[at] = own, next((anew[key] for key in anew if key in (at, at.partition("=")[0])), [])
         return found
 
 

@@ -155,10 +155,8 @@ def test_every_study_can_be_planned(tmp_path):
     for name in study.names():
         one = read(name)
         if "digits" in one.datasets:
-            specs, cells = plan_study(
-                dataclasses.replace(one, datasets={"digits": []}), chosen(tmp_path, seeds=[0]), CPU
-            )
-            assert len(specs) == len(cells) == len(one.arms) * len(one.cells())
+            specs, cells = plan_study(dataclasses.replace(one, datasets={"digits": []}), chosen(tmp_path), CPU)
+            assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
 
 
 def test_a_dataset_that_only_an_analysis_needs_is_missed_before_any_training(tmp_path, capsys, monkeypatch):
@@ -220,6 +218,11 @@ VARIANTS = {"variants": {"standard": [], "SGD": ["optimizer.name=sgd"]}}
             {"batch_size=32": (["batch_size=32"], []), "batch_size=64": (["batch_size=64"], [])},
         ),
         (VARIANTS, {"SGD": [0.01, 1.0]}, {"": ([], []), "SGD": (["optimizer.name=sgd"], [0.01, 1.0])}),
+        (
+            {"variants": {"a=1": ["epochs=2"], "a=1 b": ["epochs=3"]}},
+            {"a=1": [], "a=1 b": [0.1, 1.0]},
+            {"a=1": (["epochs=2"], []), "a=1 b": (["epochs=3"], [0.1, 1.0])},
+        ),
     ],
 )
 def test_what_is_tuned_anew_has_a_search_and_a_recipe_of_its_own(shape, anew, searches, tmp_path):

@@ -172,7 +172,6 @@ class Counted(Method):
 '''
 
 
-@pytest.mark.soak
 def test_eight_processes_with_one_plan_share_it(command, spec_of, carry_out, outcome, tmp_path):
     """Each run is carried out once, by one of them, as it is by a process alone; all print the table."""
     (tmp_path / "counted.py").write_text(COUNTED)
@@ -210,15 +209,8 @@ def uninterrupted(call, outcome, tmp_path_factory):
     return outcome(output)
 
 
-@pytest.mark.parametrize(
-    ("executor", "number"),
-    [
-        ("local", signal.SIGTERM),
-        ("inline", signal.SIGINT),
-        pytest.param("local", signal.SIGINT, marks=pytest.mark.soak),
-        pytest.param("inline", signal.SIGTERM, marks=pytest.mark.soak),
-    ],
-)
+@pytest.mark.parametrize("executor", ["local", "inline"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_asked_to_end_leaves_a_checkpoint(
     start, call, outcome, uninterrupted, tmp_path, executor, number
 ):

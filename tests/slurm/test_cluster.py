@@ -155,6 +155,13 @@ def test_packed_runs_share_a_job_and_its_gpu(cluster, place, wait_until):
 
 
 @pytest.mark.slow
+def test_a_run_in_two_processes(cluster, place):
+    cluster.bench(*on_cluster(place, "--wait", "--processes=2", methods="smi"))
+    assert (only_run(place) / "result.json").exists()
+    assert "process 1" in logs(place)
+
+
+@pytest.mark.slow
 def test_a_run_in_two_processes_on_two_nodes(cluster, place):
     """Whose names the system does not know."""
     cluster.bench(*on_cluster(place, "--wait", "--processes=2", "slurm.nodes=2", methods="smi"))

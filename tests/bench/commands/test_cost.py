@@ -64,7 +64,7 @@ def test_other_libraries_are_met_in_both_precisions_whatever_the_users_words_say
     assert met == {"float32": "float32", "bfloat16": "bfloat16"}
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_the_harness_itself(tmp_path, hasty, monkeypatch):
     monkeypatch.setattr(harness, "PLANNED", 40)
     monkeypatch.setattr(harness, "REPORTED", 6)
