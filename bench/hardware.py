@@ -65,7 +65,8 @@ def prepare_process(device: torch.device, threads: int) -> None:
         # Filling every new tensor with NaN is for finding bugs; it took 8 % of a step (paired, slim ResNet, 64 px).
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
-        torch.cuda.set_device(device)  # what takes the current one, as pinned memory does, means this one
+        if device.index is not None:  # torch refuses plain "cuda", which is the current one anyhow
+            torch.cuda.set_device(device)  # what takes the current one, as pinned memory does, means this one
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True

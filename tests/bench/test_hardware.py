@@ -1,12 +1,14 @@
-"""Peak memory: of the run at hand, not of what ran in the same process before."""
+"""Peak memory: of the run at hand, not of what ran in the same process before. What a process does for its device."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from bench.group import KEEP_MEMORY
+from bench.hardware import prepare_process
 
 AFTER_A_LARGER_RUN = """
 import torch
@@ -36,3 +38,11 @@ def test_a_run_does_not_inherit_the_memory_of_an_earlier_one():
     during, after = map(float, done.stdout.split())
     assert during > 500
     assert after < 50
+
+
+def test_a_gpu_without_a_number_is_the_current_one(monkeypatch):
+    """As `--device auto` and `cuda` name it. torch's set_device refuses one, on any machine."""
+    for owner, switch in ((torch.backends.cudnn, "allow_tf32"), (torch.backends.cudnn, "benchmark")):
+        monkeypatch.setattr(owner, switch, getattr(owner, switch))  # as they were, afterwards
+    prepare_process(torch.device("cuda"), torch.get_num_threads())
+    assert torch.backends.cudnn.benchmark
