@@ -24,6 +24,8 @@ ITERATION_LIMIT = 1000
 """L-BFGS iterations per strength."""
 BLOCK = 1024
 """Rows in one product: bounds the memory of the logits, and stays in the processor's cache."""
+GPU_BLOCK = 2**16
+"""The same on a GPU, where a call costs its host about 20 microseconds (measured) and the product next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,15 @@ def regularisation_path(
     return path
 
 
+def _blocks(rows: Tensor) -> tuple[Tensor, ...]:
+    """`rows` (N, ...) in parts for one product each."""
+    return torch.split(rows, BLOCK if rows.device.type == "cpu" else GPU_BLOCK)
+
+
 def _principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
     """Second moments (d,) along the principal axes, and the axes (d, d) as columns."""
     moments = features.new_zeros(features.shape[1], features.shape[1])
-    for rows in torch.split(features, BLOCK):
+    for rows in _blocks(features):
         moments.addmm_(rows.T, rows)
     variances, axes = torch.linalg.eigh(moments / len(features))
     return variances.clamp_min(0.0), axes
@@ -127,7 +134,7 @@ def _minimise(
 
 def _mean_variance(design: Tensor, coefficients: Tensor) -> float:
     """Mean of p (1 - p) over the probabilities of all examples and classes."""
-    probabilities = (torch.softmax(rows @ coefficients, dim=1) for rows in torch.split(design, BLOCK))
+    probabilities = (torch.softmax(rows @ coefficients, dim=1) for rows in _blocks(design))
     total = sum((p * (1 - p)).sum().item() for p in probabilities)
     return total / (len(design) * coefficients.shape[1])
 
@@ -141,7 +148,7 @@ def _objective(design: Tensor, targets: Tensor, penalty: Tensor, coefficients: T
     penalised = penalty.unsqueeze(1) * coefficients
     value = (penalised * coefficients).sum() / 2
     gradient = penalised
-    for rows, classes in zip(torch.split(design, BLOCK), torch.split(targets.unsqueeze(1), BLOCK), strict=True):
+    for rows, classes in zip(_blocks(design), _blocks(targets.unsqueeze(1)), strict=True):
         log_probabilities = torch.log_softmax(rows @ coefficients, dim=1)
         value = value - log_probabilities.gather(1, classes).sum() / len(design)
         residuals = log_probabilities.exp_()
