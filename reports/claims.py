@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from scipy import stats
@@ -61,6 +61,19 @@ class Claim:
     table: str = ""
     key: str = ""
     rows: Mapping[str, float | str] = field(default_factory=dict)
+
+
+class Number(NamedTuple):
+    """A number with the quartiles of what was measured; all three are the same where it carries no noise."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def exactly(cls, value: float) -> Number:
+        """One without noise."""
+        return cls(value, value, value)
 
 
 @dataclass(frozen=True)
@@ -121,12 +134,23 @@ def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
     return Judged(verdict, "", difference, p_for, p_against, needed)
 
 
-def judge_exact(own: float, other: float, claim: Claim) -> Judged:
-    """The verdict on two numbers that carry no noise."""
-    difference = own - other if not claim.ratio else math.log(own / other)
+def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
+    """The verdict on two numbers that carry no noise, or the one that all between their quartiles give."""
+    difference = Difference(_exact_difference(own.value, other.value, claim))
+    ends = [(own.low, other.high), (own.high, other.low)]
+    least, most = (_exact_verdict(_exact_difference(*pair, claim), claim) for pair in ends)
+    if least != most:
+        return Judged(UNDECIDED, "measured times spread too far for a verdict (their quartiles)", difference)
+    return Judged(least, "", difference)
+
+
+def _exact_difference(own: float, other: float, claim: Claim) -> float:
+    return math.log(own / other) if claim.ratio else own - other
+
+
+def _exact_verdict(difference: float, claim: Claim) -> str:
     gain = difference if claim.better == "higher" else -difference
-    verdict = SUPPORTED if gain > _margin(claim) else NEGLIGIBLE if gain > 0 else CONTRADICTED
-    return Judged(verdict, "", Difference(difference))
+    return SUPPORTED if gain > _margin(claim) else NEGLIGIBLE if gain > 0 else CONTRADICTED
 
 
 def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:

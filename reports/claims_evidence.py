@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.reports.against import Scores
-from bench.reports.claims import UNTESTED, Claim, Judged, combined, judge, judge_exact
+from bench.reports.claims import UNTESTED, Claim, Judged, Number, combined, judge, judge_exact
 from bench.reports.declared import DECLARED, from_json
 from bench.reports.load import load
 from bench.reports.records import from_csv
@@ -128,7 +128,7 @@ def _noiseless(claim: Claim, sides: Sequence[Sequence[Scores]]) -> Judged | None
     if claim.starting_from or not claim.metric.startswith("cost.") or any(len(values) > 1 for values in found):
         return None
     own, other = (math.exp(value) if claim.ratio else value for (value,) in found)
-    return judge_exact(own, other, claim)
+    return judge_exact(Number.exactly(own), Number.exactly(other), claim)
 
 
 def _scale(groups: Sequence[Group]) -> str:
@@ -168,17 +168,27 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
     table = pd.read_csv(path) if path.suffix == ".csv" else _costs(path)
     for column, value in claim.rows.items():
         table = table[table[column] == value]
-    values = [table.loc[table[claim.key] == name, claim.metric] for name in (claim.arm, opponent)]
-    if any(len(one) != 1 for one in values):
+    sides = [table[table[claim.key] == name] for name in (claim.arm, opponent)]
+    if any(len(one) != 1 for one in sides):
         return Judged(UNTESTED, f"{claim.table} has no such row for {claim.arm} and {opponent}")
-    return judge_exact(float(values[0].iloc[0]), float(values[1].iloc[0]), claim)
+    own, other = (_number(side.iloc[0], claim.metric) for side in sides)
+    return judge_exact(own, other, claim)
+
+
+def _number(row: pd.Series, metric: str) -> Number:
+    """A metric with its quartiles, where the row has them."""
+    quartiles = [f"{metric}_low", f"{metric}_high"]
+    if not set(quartiles) <= set(row.index):
+        return Number.exactly(float(row[metric]))
+    low, high = (float(row[name]) for name in quartiles)
+    return Number(float(row[metric]), low, high)
 
 
 def _costs(path: Path) -> pd.DataFrame:
-    """The rows of a cost.json, with `ms`."""
+    """The rows of a cost.json, with `ms` and its quartiles: of the clock on a GPU, else of the processor."""
     kept = json.loads(path.read_text())
-    table = pd.DataFrame(kept["rows"])
-    return table.assign(ms=table["wall_ms" if kept["environment"]["device"] == "cuda" else "cpu_ms"])
+    clock = "wall_ms" if kept["environment"]["device"] == "cuda" else "cpu_ms"
+    return pd.DataFrame(kept["rows"]).rename(columns=lambda name: name.replace(clock, "ms"))
 
 
 def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:

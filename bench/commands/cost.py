@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 WHAT = ("step", "rest", "objective", "views", "peers", "growth", "harness")
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
-  step       a step against the floor, the bare network on ready tensors, and where the difference goes
+  step       a step against the floor, the bare network on ready tensors, and where the difference goes; then the
+             steps of all methods in turns
   rest       evaluation and checkpoint
   objective  every objective alone over a grid of batch sizes and widths: time, memory, operations
   views      augmentation, against torchvision's and other libraries' picture by picture
@@ -126,6 +127,8 @@ def _on_pictures(
     if "step" in what:
         for spec in specs:
             yield from step.measure(spec, data, device)
+        if len(specs) > 1:
+            yield from step.measure_in_turns(specs, data, device)
         if arguments.trace:
             step.trace(specs[0], data, device, arguments.output / "trace.json")
     if "rest" in what:

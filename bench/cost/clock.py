@@ -42,15 +42,12 @@ class Times:
     cpu: tuple[float, ...]
 
     def numbers(self) -> dict[str, float | int]:
-        """Medians in milliseconds, the quartiles of the CPU time, and the number of rounds, as a row keeps them."""
-        low, high = quartiles(self.cpu)
-        return {
-            "wall_ms": 1e3 * statistics.median(self.wall),
-            "cpu_ms": 1e3 * statistics.median(self.cpu),
-            "cpu_ms_low": 1e3 * low,
-            "cpu_ms_high": 1e3 * high,
-            "rounds": len(self.wall),
-        }
+        """Medians and quartiles in milliseconds, and the number of rounds, as a row keeps them."""
+        row: dict[str, float | int] = {}
+        for clock, seconds in (("wall_ms", self.wall), ("cpu_ms", self.cpu)):
+            low, high = quartiles(seconds)
+            row |= {clock: 1e3 * statistics.median(seconds), f"{clock}_low": 1e3 * low, f"{clock}_high": 1e3 * high}
+        return {**row, "rounds": len(self.wall)}
 
 
 def take_turns(

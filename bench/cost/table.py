@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.cost import growth, objective
 from bench.cost.record import Record, Row
+from bench.cost.step import IN_TURNS
 
 STAGES = ("gather", "views", "encoder", "heads, objective", "optimiser", "rest")
 
@@ -75,8 +76,25 @@ def _steps(rows: Sequence[Row], kind: str) -> str:
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
         f"{first['precision']}. The floor is encoder and projection head forward, backward and optimiser on ready "
-        f"tensors.\n\n{_table(head, table)}"
+        f"tensors.\n\n{_table(head, table)}{_in_turns(rows, kind)}"
     )
+
+
+def _in_turns(rows: Sequence[Row], kind: str) -> str:
+    """Whole steps of all methods in the same rounds, by which they can be compared."""
+    steps = [row for row in rows if row["stage"] == IN_TURNS]
+    if not steps:
+        return ""
+    table = [
+        [
+            row["method"],
+            f"{_number(row[kind])} [{_number(row[f'{kind}_low'])}, {_number(row[f'{kind}_high'])}]",
+            f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
+        ]
+        for row in steps
+    ]
+    head = ["method", "step [quartiles]", f"x {steps[0]['method']} in the same round [quartiles]"]
+    return f"\n\nAll methods in the same rounds, {steps[0]['rounds']} of them:\n\n{_table(head, table)}"
 
 
 def _rest(rows: Sequence[Row], kind: str) -> str:

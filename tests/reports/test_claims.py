@@ -20,6 +20,7 @@ from bench.reports.claims import (
     UNTESTED,
     Claim,
     Judged,
+    Number,
     combined,
     judge,
     judge_exact,
@@ -84,10 +85,22 @@ def test_a_ratio_has_its_margin_in_percent(claim: Make) -> None:
 
 def test_numbers_without_noise_are_compared_as_they_are(claim: Make) -> None:
     faster = claim("exact", better="lower", ratio=True, margin=0.05)
-    assert judge_exact(1.0, 1.06, faster).verdict == SUPPORTED
-    assert judge_exact(1.0, 1.04, faster).verdict == NEGLIGIBLE
-    assert judge_exact(1.0, 0.99, faster).verdict == CONTRADICTED
-    assert judge_exact(0.6, 0.5, claim("exact", margin=0.05)).verdict == SUPPORTED
+    one = Number.exactly(1.0)
+    assert judge_exact(one, Number.exactly(1.06), faster).verdict == SUPPORTED
+    assert judge_exact(one, Number.exactly(1.04), faster).verdict == NEGLIGIBLE
+    assert judge_exact(one, Number.exactly(0.99), faster).verdict == CONTRADICTED
+    assert judge_exact(Number.exactly(0.6), Number.exactly(0.5), claim("exact", margin=0.05)).verdict == SUPPORTED
+
+
+def test_measured_times_give_a_verdict_only_where_their_quartiles_agree_on_it(claim: Make) -> None:
+    faster = claim("exact", better="lower", ratio=True, margin=0.05)
+    other = Number(1.2, 1.1, 1.3)
+    assert judge_exact(Number(1.0, 0.9, 1.04), other, faster).verdict == SUPPORTED
+    assert judge_exact(Number(1.4, 1.31, 1.5), other, faster).verdict == CONTRADICTED
+    for high in (1.06, 1.2):  # too small to matter at the worst, and slower at the worst
+        found = judge_exact(Number(1.0, 0.9, high), other, faster)
+        assert found.verdict == UNDECIDED
+        assert "quartiles" in found.reason
 
 
 def test_a_claim_is_supported_where_all_its_parts_are(claim: Make) -> None:

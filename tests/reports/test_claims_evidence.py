@@ -11,7 +11,7 @@ import pytest
 from bench.cli import main
 from bench.errors import UserError
 from bench.reports import claims_page
-from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNTESTED, Claim, read
+from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, UNTESTED, Claim, read
 from bench.reports.claims_evidence import find, verdict_of
 from bench.reports.declared import Declared
 from bench.reports.statistics import welch
@@ -122,6 +122,10 @@ def test_numbers_without_noise_come_from_a_file_beside_the_report(claim: Make, r
     for device, verdict in {"cpu": CONTRADICTED, "cuda": SUPPORTED}.items():
         (folder / "cost.json").write_text(json.dumps({"environment": {"device": device}, "rows": rows}))
         assert verdict_of(cost, find([results])).verdict == verdict
+    for row in rows:
+        row |= {"cpu_ms_low": 0.5, "cpu_ms_high": 2.5}
+    (folder / "cost.json").write_text(json.dumps({"environment": {"device": "cpu"}, "rows": rows}))
+    assert verdict_of(cost, find([results])).verdict == UNDECIDED
     assert verdict_of(claim("exact", table="none.csv", metric="x", key="y"), find([results])).verdict == UNTESTED
 
 

@@ -7,6 +7,7 @@ import pytest
 from bench import hardware
 from bench.cli import main
 from bench.cost import growth, harness, objective, peers, step, views
+from bench.cost.step import IN_TURNS
 from bench.group import KEEP_MEMORY
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
@@ -41,7 +42,11 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     kept = json.loads((tmp_path / "cost/cost.json").read_text())
     assert {row["what"] for row in kept["rows"]} == set(what.split(","))
     stages = {row["stage"] for row in kept["rows"] if row["what"] == "step"}
-    assert stages == {"step", "floor", "gather", "views", "encoder", "method", "optimiser", "matmul"}
+    assert stages == {"step", "floor", "gather", "views", "encoder", "method", "optimiser", "matmul", IN_TURNS}
+    in_turns = [(row["method"], row["ratio"]) for row in kept["rows"] if row.get("stage") == IN_TURNS]
+    assert [name for name, _ in in_turns] == ["barlow", "byol"]
+    assert in_turns[0][1] == 1
+    assert "All methods in the same rounds" in page
     assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
         "step.png",
         "objective-ms.png",

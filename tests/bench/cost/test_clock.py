@@ -27,6 +27,7 @@ def test_a_contender_that_takes_long_still_has_one_round_and_a_short_one_three()
 def test_numbers_are_medians_in_milliseconds():
     numbers = Times(wall=(1.0, 3.0, 2.0), cpu=(0.1, 0.3, 0.2)).numbers()
     assert (numbers["wall_ms"], numbers["cpu_ms"], numbers["rounds"]) == (2000.0, 200.0, 3)
+    assert (numbers["wall_ms_low"], numbers["wall_ms_high"]) == pytest.approx((1500, 2500))
     assert numbers["cpu_ms_low"] == pytest.approx(150)
     assert numbers["cpu_ms_high"] == pytest.approx(250)
 
