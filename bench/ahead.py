@@ -51,15 +51,24 @@ def stream(images: Canvases, batches: Iterable[np.ndarray], device: torch.device
         multiprocessing_context="fork",  # so that nothing is imported again for every evaluation
         generator=torch.Generator(),  # else it draws from the global one, from which methods draw
     )
-    try:
-        for canvases in loader:
-            if isinstance(canvases, DataGone):
-                raise canvases
-            yield canvases.to(device, non_blocking=True)
-    except (RuntimeError, EOFError, ConnectionError, FileNotFoundError) as error:  # by when in its work it ended
-        if interrupt.requested():
-            raise interrupt.Interrupted from error
-        raise RuntimeError("a process that decodes pictures is gone, killed for want of memory?") from error
+    for canvases in _unbroken(iter(loader)):
+        if isinstance(canvases, DataGone):
+            raise canvases
+        yield canvases.to(device, non_blocking=True)
+
+
+def _unbroken(batches: Iterator[Tensor | DataGone]) -> Iterator[Tensor | DataGone]:
+    """`batches` of the loader, whose processes may be gone. What is done with a batch raises its own errors."""
+    while True:
+        try:
+            batch = next(batches, None)
+        except (RuntimeError, EOFError, ConnectionError, FileNotFoundError) as error:  # by when in its work it ended
+            if interrupt.requested():
+                raise interrupt.Interrupted from error
+            raise RuntimeError("a process that decodes pictures is gone, killed for want of memory?") from error
+        if batch is None:
+            return
+        yield batch
 
 
 class _Rows(Dataset[Tensor]):

@@ -7,8 +7,10 @@ that a loss gathers go through NCCL.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import platform
 from datetime import timedelta
 from typing import TypeVar
 
@@ -55,6 +57,8 @@ def from_environment(device: torch.device) -> torch.device:
         torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, timeout=TIMEOUT)
+    if device.type == "cuda":
+        _check_own_gpus(device)
     return device
 
 
@@ -115,6 +119,16 @@ def is_lost_peer(error: BaseException) -> bool:
 def _own_gpu() -> torch.device:
     """LOCAL_RANK's GPU, or the only one where each process was given its own."""
     local_rank, seen = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if not seen:
+        raise UserError(f"Process {local_rank} of this machine finds no GPU: give --device cpu, or each process a GPU.")
     if seen > 1 and local_rank >= seen:
         raise UserError(f"Process {local_rank} of this machine finds {seen} GPUs: start no more than one on each.")
     return torch.device("cuda", local_rank if seen > 1 else 0)
+
+
+def _check_own_gpus(device: torch.device) -> None:
+    """Raise UserError, in every process, where two of them have one GPU, between which NCCL cannot send."""
+    name = f"{platform.node()} {torch.cuda.get_device_properties(device).uuid}"
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+    if len(set(gather(torch.tensor(number)).tolist())) < size():
+        raise UserError(f"Two of the {size()} processes have the same GPU: start no more than one on each.")

@@ -21,7 +21,7 @@ from bench.data import load, native_image_size
 from bench.datasets._store import prepare
 from bench.errors import UserError, suggest
 from bench.evaluate.protocol import evaluate, labelled_features
-from bench.hardware import resolve_device, resolve_precision
+from bench.hardware import cores, prepare_process, resolve_device, resolve_precision
 from bench.plan import open_dataset
 
 PREFIXES = ("module.", "encoder.", "backbone.")
@@ -44,6 +44,7 @@ def evaluate_encoder(
     """Scores of bench.evaluate.protocol for an encoder file or `torchvision:NAME`. Raises UserError for bad input."""
     dataset = open_dataset(dataset_name)
     device = resolve_device(device_name)
+    prepare_process(device, cores())
     for option, value, least in (("--width", width, 1), ("--image-size", image_size, 8)):
         if value is not None and value < least:
             raise UserError(f"{option} must be at least {least}, not {value}.")

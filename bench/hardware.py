@@ -92,11 +92,12 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start counting peak memory afresh; on a CPU what earlier runs left unused in the heap is given back before."""
+    """Start counting peak memory afresh; what earlier runs left unused is given back before."""
+    gc.collect()
     if device.type == "cuda":
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return
-    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
     if trim is not None:
         trim(0)
@@ -117,6 +118,17 @@ def peak_memory_mib(device: torch.device) -> float:
         return int(line.split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def is_lost(device: torch.device) -> bool:
+    """Whether an error left this process without its GPU for good, as an index out of range in a kernel does."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
 
 
 def is_out_of_memory(error: Exception) -> bool:

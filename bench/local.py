@@ -83,6 +83,8 @@ def make_ready(specs: Sequence[RunSpec], output: Path, fresh: bool) -> list[RunS
 
 def _work(specs: Sequence[RunSpec], execution: Execution) -> None:
     request, processes, gpus = execution.request(specs), specs[0].world_size, group.gpus(execution.device)
+    if processes > 1 and execution.device.startswith("cuda:"):
+        raise UserError(f"--device {execution.device} is one GPU: --processes {processes} needs --device cuda.")
     if gpus and processes > len(gpus):
         raise UserError(f"--processes {processes} needs as many GPUs; torch sees {len(gpus)} here.")
     groups: list[Group] = []

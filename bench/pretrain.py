@@ -245,6 +245,8 @@ class Trainer:
         progress.rows.append(row)
         progress.sums, progress.epoch_seconds = {}, 0.0
         self.method.train()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)  # the next epoch's is that of its steps alone
 
     def _on_curve(self, epoch: int) -> bool:
         """Whether the learning curve has a point at the end of this epoch: evenly spaced, the last one included."""

@@ -67,7 +67,7 @@ def execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) ->
     except Exception as error:
         if isinstance(error, OSError) and disk_trouble(error, settings.output) is not None:
             raise
-        if distributed.is_lost_peer(error):
+        if distributed.is_lost_peer(error) and not is_out_of_memory(error):
             raise distributed.BrokenUp(str(error).partition("\n")[0]) from error
         folder.write_failure(_explain(error, spec), traceback.format_exc())
         return "failed"
@@ -235,15 +235,15 @@ def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor, ca
 
 
 def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:
-    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up; memory
-    is the highest of pretraining."""
-    rows = trainer.progress.rows
+    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up, and
+    memory their highest: in the first a GPU also tries out which convolutions are fastest."""
+    rows = trainer.progress.rows[1:] or trainer.progress.rows
     rates = [row["images_per_second"] for row in rows]
     method = trainer.method
     return {
         "seconds": seconds,
         "seconds_pretrain": trainer.progress.seconds,
-        "images_per_second": statistics.median(rates[1:] or rates) if rates else None,
+        "images_per_second": statistics.median(rates) if rates else None,
         "peak_memory_mib": max((row["memory_mib"] for row in rows), default=None),
         "parameters_encoder": sum(p.numel() for p in method.encoder.parameters()),
         "parameters_trained": sum(p.numel() for p in method.parameters() if p.requires_grad) if method.trains else 0,

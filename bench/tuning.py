@@ -22,6 +22,7 @@ from bench.context import context_of
 from bench.datasets._store import prepare
 from bench.estimate import pretraining_seconds
 from bench.files import write_json
+from bench.hardware import prepare_process, reset_peak_memory
 from bench.local import Execution
 from bench.methods._momentum import usable_momentum
 from bench.plan import MOST_SEEDS, Request, open_dataset, plan, training_images
@@ -146,11 +147,13 @@ def epochs_within(request: Request, seconds: float, device: torch.device, execut
     path = execution.output / f"budget-{hashlib.sha256(identity.encode()).hexdigest()[:8]}.json"
     if path.is_file():
         return int(json.loads(path.read_text(encoding="utf-8"))["epochs"])
+    prepare_process(device, execution.threads)  # as the trials' own processes are
     clock = time.process_time if device.type == "cpu" else time.perf_counter  # the machine may be busy otherwise
     per_epoch = [
         pretraining_seconds(spec, execution.data_root, execution.store_root, device, clock) / spec.protocol.epochs
         for spec in specs
     ]
+    reset_peak_memory(device)  # what the measurement took is the trials' again
     epochs = max(1, min(int(seconds / max(per_epoch)), *(spec.protocol.epochs for spec in specs)))
     execution.output.mkdir(parents=True, exist_ok=True)
     write_json(path, {"seconds": seconds, "epochs": epochs})

@@ -25,7 +25,7 @@ from bench.data import Data, load
 from bench.datasets._store import Store, open_store
 from bench.errors import UserError
 from bench.group import BROKEN_UP, GRACE_SECONDS, MISTAKE, STOPPED
-from bench.hardware import is_out_of_memory, prepare_process
+from bench.hardware import is_lost, is_out_of_memory, prepare_process, resolve_device
 from bench.lock import LockLost
 from bench.plan import open_dataset
 from bench.run import Settings, execute
@@ -59,10 +59,11 @@ def work_through(request: dict[str, Any]) -> None:
     Joins the processes that the environment describes (bench/distributed.py) and leaves them at the end.
 
     Raises UserError for what the user must mend before any run can go on (a full disk, missing data),
-    bench.interrupt.Interrupted when asked to stop before all runs have ended, and, only with several processes,
-    bench.distributed.BrokenUp when a run failed or a process was lost.
+    bench.interrupt.Interrupted when asked to stop before all runs have ended, and
+    bench.distributed.BrokenUp when a run failed or a process was lost, where there are several, and when a run that
+    failed took the GPU with it.
     """
-    device = distributed.from_environment(torch.device(request["device"]))
+    device = distributed.from_environment(resolve_device(request["device"]))
     try:
         _work_through(request, device)
     except RuntimeError as error:
@@ -140,8 +141,9 @@ def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str
     finally:
         if distributed.leads() and not broken_up:
             folder.lock.release()
-    if status == "failed" and distributed.size() > 1:
-        raise distributed.BrokenUp(f"{spec.id} failed in process {distributed.rank()}")  # others wait in mid-step
+    if status == "failed" and (distributed.size() > 1 or is_lost(settings.device)):
+        # Others wait in mid-step, or every other run would fail here, too.
+        raise distributed.BrokenUp(f"{spec.id} failed in process {distributed.rank()}")
     return True
 
 

@@ -120,13 +120,20 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.dry_run:
         _prepare_for_analyses(study, arguments)
     if arguments.report_only:
-        from bench.hardware import resolve_device
-
-        planner(resolve_device(arguments.device))
+        planner(_device_of_the_runs(arguments.device))
         report()
         return 0
     code = carry_out(arguments, planner, report)
     return code if arguments.dry_run else max(code, _commands(study, folder, arguments))
+
+
+def _device_of_the_runs(name: str) -> torch.device:
+    """Where the runs that are reported were carried out, which may have been another machine, with a GPU."""
+    import torch
+
+    from bench.hardware import resolve_device
+
+    return torch.device("cuda") if name == "cuda" else resolve_device(name)
 
 
 def _declared(name: str, study: Study, chosen: Chosen, cells: list[Cell], arguments: argparse.Namespace) -> Declared:
@@ -250,6 +257,8 @@ def _analyse(
         return
     import importlib
 
+    import torch
+
     from bench.analysis.options import parsed
     from bench.analysis.runs import Where
     from bench.arms import parse
@@ -257,7 +266,8 @@ def _analyse(
     from bench.store import RunFolder
     from bench.study import key_of, variants_apart
 
-    device = resolve_device(arguments.device)
+    elsewhere = arguments.report_only and not torch.cuda.is_available()  # the runs were, on GPUs perhaps
+    device = resolve_device("auto" if elsewhere else arguments.device)
     prepare_process(device, cores())
     where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
     reference = parse(study.reference).short_name if study.reference else None

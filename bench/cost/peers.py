@@ -130,7 +130,7 @@ def _loader(pictures: _Pictures, batch: int, device: torch.device) -> DataLoader
         pictures,
         batch_size=batch,
         sampler=RandomSampler(pictures, replacement=True, num_samples=steps * batch),
-        num_workers=cores() - 1 if on_gpu else 0,
+        num_workers=max(1, cores() - 1) if on_gpu else 0,
         persistent_workers=on_gpu,
         pin_memory=on_gpu,
     )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -113,3 +114,22 @@ def test_an_environment_that_says_half_is_refused(monkeypatch):
 def test_ordinary_errors_are_not_lost_processes(message):
     assert not distributed.is_lost_peer(RuntimeError(message))
     assert not distributed.is_lost_peer(ValueError("gloo/"))
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_two_processes_on_one_gpu_are_refused_before_nccl_is(monkeypatch, others):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="GPU-1"))
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    monkeypatch.setattr(distributed, "gather", lambda own: torch.stack([own, own * others]))
+    if others == 1:
+        with pytest.raises(UserError, match="have the same GPU"):
+            distributed._check_own_gpus(torch.device("cuda", 0))
+    else:
+        distributed._check_own_gpus(torch.device("cuda", 0))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_process_without_a_gpu_says_so(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(UserError, match="finds no GPU"):
+        distributed._own_gpu()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.group import KEEP_MEMORY
-from bench.hardware import prepare_process
+from bench.hardware import is_lost, prepare_process
 
 AFTER_A_LARGER_RUN = """
 import torch
@@ -46,3 +46,14 @@ def test_a_gpu_without_a_number_is_the_current_one(monkeypatch):
         monkeypatch.setattr(owner, switch, getattr(owner, switch))  # as they were, afterwards
     prepare_process(torch.device("cuda"), torch.get_num_threads())
     assert torch.backends.cudnn.benchmark
+
+
+def test_a_gpu_that_an_error_took_away_is_known(monkeypatch):
+    def synchronize(device):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    assert not is_lost(torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    assert not is_lost(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    assert is_lost(torch.device("cuda"))

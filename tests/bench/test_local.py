@@ -112,3 +112,9 @@ def test_workers_that_are_killed_at_no_run_end_the_plan(carry_out, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "WORKER", "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(UserError, match="killed by signal 9"):
         carry_out(deaths=0)
+
+
+def test_one_gpu_by_number_is_none_for_several_processes(tmp_path):
+    spec = SimpleNamespace(id=OTHER, world_size=2, canonical=dict, protocol=SimpleNamespace(epochs=1))
+    with pytest.raises(UserError, match="--device cuda:1 is one GPU: --processes 2 needs --device cuda"):
+        local.run([spec], local.Execution(tmp_path, tmp_path, None, "cuda:1", 1, 1, 120.0, False), fresh=False)

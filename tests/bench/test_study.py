@@ -8,8 +8,9 @@ import torch
 
 from bench import study
 from bench.cli import main
-from bench.commands.study import _say_untuned
+from bench.commands.study import _device_of_the_runs, _say_untuned
 from bench.errors import UserError
+from bench.hardware import resolve_precision
 from bench.study import Chosen, Study, Tuning, plan_study, read, with_values
 
 CPU = torch.device("cpu")
@@ -298,3 +299,10 @@ def test_a_study_from_its_file_to_its_verified_report(tmp_path, monkeypatch, cap
     assert main(words) == 0
     assert before == {found: found.stat().st_mtime_ns for found in before}
     assert main(["verify", "out/studies/mine", "out"]) == 0
+
+
+def test_a_report_of_runs_on_gpus_needs_no_gpu():
+    """Their precision is that of a GPU, which is part of what they are called."""
+    device = _device_of_the_runs("cuda")
+    assert resolve_precision("auto", device) == "bfloat16"
+    assert _device_of_the_runs("cpu").type == "cpu"
