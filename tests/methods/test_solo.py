@@ -24,7 +24,6 @@ PAIRS = {
     "moco": {},
     "simsiam": {},
     "swav": {"queue": 0, "epsilon": 0.05},
-    "dino": {"temperature_warmup": 0.0, "teacher_temperature": 0.07, "momentum": 0.9995},
 }
 """Our method -> settings with which it is solo-learn's."""
 
