@@ -24,6 +24,7 @@ PAIRS = {
     "moco": {},
     "simsiam": {},
     "swav": {"queue": 0, "epsilon": 0.05},
+    "dino": {},
 }
 """Our method -> settings with which it is solo-learn's."""
 
