@@ -72,8 +72,9 @@ def carry_out(tmp_path, monkeypatch):
         monkeypatch.setattr(run, "_execute", inside)
         folder = RunFolder(tmp_path, "digits/smi/0a/seed0")
         assert folder.lock.acquire()
+        spec = SimpleNamespace(id=folder.run_id)
         datasets, settings = SimpleNamespace(load=lambda spec: None), Settings(tmp_path, torch.device("cpu"), 1, 120)
-        return folder, worker._carry_out(None, datasets, folder, folder.lock.token, settings)
+        return folder, worker._carry_out(spec, datasets, folder, folder.lock.token, settings)
 
     return carry
 
@@ -117,3 +118,13 @@ def test_a_run_that_lost_a_process_keeps_its_lock_as_that_of_a_dead_one(carry_ou
         carry_out(RuntimeError("gloo/transport/tcp/pair.cc: Connection closed by peer"))
     (lock,) = tmp_path.rglob("lock")
     assert Lock(lock).owner() == os.getpid()
+
+
+def test_a_run_whose_error_took_the_gpu_has_failed_and_ends_the_process(carry_out, tmp_path, monkeypatch):
+    """In which every later run would fail as well."""
+    monkeypatch.setattr(worker, "is_lost", lambda device: True)
+    with pytest.raises(distributed.BrokenUp, match="digits/smi/0a/seed0 failed"):
+        carry_out(RuntimeError("CUDA error: device-side assert triggered"))
+    (result,) = tmp_path.rglob("result.json")
+    assert json.loads(result.read_text())["status"] == "failed"
+    assert not list(tmp_path.rglob("lock"))
