@@ -11,12 +11,14 @@ import hashlib
 import io
 import os
 import platform
+import warnings
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from bench.errors import UserError
 
@@ -81,6 +83,18 @@ def rank() -> int:
 def leads() -> bool:
     """Whether this is process 0, which evaluates and writes."""
     return rank() == 0
+
+
+def parallel(method: nn.Module) -> DistributedDataParallel:
+    """`method` with its gradients averaged over processes during backward.
+
+    Buffers are not sent around: what objectives keep is the same everywhere already, and batch statistics are
+    synchronised on GPUs and local on CPUs. Without `find_unused_parameters` the gradients would change places between
+    the first step and the next ones, and with them the rounding of their sums, after every resumption again.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.15 has another name for it, which 2.11 lacks
+        return DistributedDataParallel(method, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def share(value: Shared) -> Shared:

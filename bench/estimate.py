@@ -13,7 +13,7 @@ import torch
 from bench.data import load
 from bench.datasets._store import open_store
 from bench.evaluate.features import extract
-from bench.hardware import cores, peak_memory_mib, prepare_process, reset_peak_memory
+from bench.hardware import cores, prepare_process, reset_peak_memory
 from bench.plan import open_dataset
 from bench.pretrain import Trainer
 from bench.spec import RunSpec
@@ -73,7 +73,7 @@ def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
     """What the rest of a run would take by `clock`, from a few steps of it."""
     reset_peak_memory(trainer.device)
     pretraining = _step_seconds(trainer, clock) * trainer.total_steps
-    memory = peak_memory_mib(trainer.device)
+    memory = trainer.peak_memory_mib()
     data, protocol = trainer.data, trainer.spec.protocol
     rows = torch.arange(min(PICTURES, len(data.train)), device=data.train.device)
     times = []

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from bench import backbones, discover, distributed, optim
 from bench.api import Context, Method
@@ -21,6 +19,7 @@ from bench.augment import pipeline
 from bench.context import context_of
 from bench.data import Data, stratified_rows
 from bench.errors import UserError
+from bench.graphs import GraphedEncoder
 from bench.hardware import peak_memory_mib
 from bench.interrupt import Interrupted
 from bench.order import Order
@@ -61,7 +60,9 @@ class Trainer:
         if distributed.size() > 1 and device.type == "cuda":
             method = nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
         self.method = method.to(device).to(memory_format=torch.channels_last)
-        self._parallel = _parallel(self.method) if distributed.size() > 1 and method.trains else None
+        self._parallel = distributed.parallel(self.method) if distributed.size() > 1 and method.trains else None
+        alone = distributed.size() == 1 and protocol.accumulate == 1 and method.trains
+        self._graphs = GraphedEncoder(self.method.encoder) if device.type == "cuda" and alone else None
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
@@ -134,6 +135,26 @@ class Trainer:
             views.append(pipeline.apply(canvases, drawn, side, self.data.mean, self.data.std))
         return views
 
+    @contextmanager
+    def forward_pass(self) -> Iterator[None]:
+        """Around the method's forward pass in a step: the run's precision and, on a GPU, graphs of the encoder."""
+        lowered = self.spec.protocol.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=lowered):
+            if self._graphs is not None:
+                self._graphs.begin_step()
+            yield
+
+    def run_without_graphs(self) -> None:
+        """From now on every operation is launched by itself, so that it can be counted."""
+        if self._graphs is not None:
+            self._graphs.release()
+            self._graphs = None
+
+    def peak_memory_mib(self) -> float:
+        """Peak since the last reset (see bench.hardware), with what graphs of the encoder work in."""
+        hidden = 0 if self._graphs is None else self._graphs.hidden_bytes
+        return peak_memory_mib(self.device) + hidden / 2**20
+
     def measure_step(self, count: int = 1) -> None:
         """`count` steps as in `train`, to measure their cost; waits until the device is done."""
         self.method.train()
@@ -198,7 +219,7 @@ class Trainer:
         with torch.no_grad():
             views = self.views(self._canvases(rows), parameters)
         labels = self.data.train.labels[rows] if self.method.needs_labels else None
-        with torch.set_grad_enabled(self.method.trains), self._autocast():
+        with torch.set_grad_enabled(self.method.trains), self.forward_pass():
             loss, terms = (self._parallel or self.method)(views, rows, labels)
         if self.method.trains:
             (loss * share).backward()
@@ -215,10 +236,6 @@ class Trainer:
         augment = self.spec.protocol.augment
         views = range(augment.views)
         return [pipeline.draw(augment, view, sizes, derive(seed, epoch, batch, view)) for view in views]
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.spec.protocol.precision == "bfloat16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _gathered_sums(self) -> dict[str, Tensor]:
         """The epoch's sums so far, each (processes,) on the CPU."""
@@ -238,7 +255,7 @@ class Trainer:
             "loss": means.pop("loss"),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": images / progress.epoch_seconds,
-            "memory_mib": peak_memory_mib(self.device),
+            "memory_mib": self.peak_memory_mib(),
             **(probe() if self._on_curve(epoch) and distributed.leads() else {}),
             **means,
         }
@@ -263,18 +280,6 @@ class Trainer:
             step = self.progress.step
         bad = [value for value in distributed.gather(torch.tensor(step)).tolist() if value >= 0]
         self.progress.first_bad_step = min(bad, default=None)
-
-
-def _parallel(method: Method) -> DistributedDataParallel:
-    """`method` with its gradients averaged over processes during backward.
-
-    Buffers are not sent around: what objectives keep is the same everywhere already, and batch statistics are
-    synchronised on GPUs and local on CPUs. Without `find_unused_parameters` the gradients would change places between
-    the first step and the next ones, and with them the rounding of their sums, after every resumption again.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch 2.15 has another name for it, which 2.11 lacks
-        return DistributedDataParallel(method, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def method_class(spec: RunSpec) -> type[Method]:

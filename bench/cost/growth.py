@@ -55,6 +55,7 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
     for changed in tqdm(list(settings(spec)), desc="growth", unit="setting", disable=None, delay=2):
         trainer = Trainer(changed, data, device)
         times = take_turns({"step": trainer.measure_step}, device, ROUNDS, SECONDS)["step"]
+        trainer.run_without_graphs()
         protocol = changed.protocol
         yield {
             "what": "growth",

@@ -57,6 +57,7 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
     parts = stages(trainer) | {"step": trainer.measure_step}
     contenders = {name: repeated(call) for name, call in parts.items()} | {"step": trainer.measure_step}
     times = take_turns(contenders, device, ROUNDS, SECONDS)
+    trainer.run_without_graphs()
     described = {
         "what": "step",
         "method": spec.method.short_name,
@@ -173,7 +174,7 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
         "optimiser": optimiser,
         "matmul": lambda: matrix @ matrix,
     }
-    return {name: _in_precision(call, protocol.precision, device) for name, call in calls.items()}
+    return {name: _in_forward_pass(call, trainer) for name, call in calls.items()}
 
 
 def _ready(trainer: Trainer) -> Ready:
@@ -182,10 +183,7 @@ def _ready(trainer: Trainer) -> Ready:
     parameters = [pipeline.draw(augment, view, data.train.sizes[rows], view) for view in range(augment.views)]
     canvases = data.train.canvases(rows)
     views = trainer.views(canvases, parameters)
-    with (
-        torch.no_grad(),
-        torch.autocast(trainer.device.type, torch.bfloat16, trainer.spec.protocol.precision == "bfloat16"),
-    ):
+    with torch.no_grad(), trainer.forward_pass():
         features = trainer.method.encoder(views[0])
         embedding = trainer.method.embed(features)
     return Ready(
@@ -198,9 +196,9 @@ def _ready(trainer: Trainer) -> Ready:
     )
 
 
-def _in_precision(call: Callable[[], object], precision: str, device: torch.device) -> Callable[[], object]:
+def _in_forward_pass(call: Callable[[], object], trainer: Trainer) -> Callable[[], object]:
     def inside() -> None:
-        with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16"):
+        with trainer.forward_pass():
             call()
 
     return inside
