@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,11 +13,11 @@ from torch import Tensor, nn
 
 from bench import backbones, discover, distributed, optim
 from bench.api import Context, Method
-from bench.augment import pipeline
+from bench.batches import Batches
 from bench.context import context_of
 from bench.data import Data, stratified_rows
 from bench.errors import UserError
-from bench.graphs import GraphedEncoder
+from bench.graphs import EncoderGraphs
 from bench.hardware import peak_memory_mib
 from bench.interrupt import Interrupted
 from bench.order import Order
@@ -55,19 +53,17 @@ class Trainer:
         rows = torch.from_numpy(stratified_rows(labels, protocol.data.fraction, seed))
         context = context_of(spec, method_class(spec), len(rows))
         self.steps_per_epoch, self.total_steps = context.steps_per_epoch, context.total_steps
-        self.order = Order(rows, spec.axis_seed("order"), protocol.batch_size, self.steps_per_epoch)
+        order = Order(rows, spec.axis_seed("order"), protocol.batch_size, self.steps_per_epoch)
+        self.batches = Batches(spec, data, order, self.total_steps, device)
         method = build_method(spec, context)
         if distributed.size() > 1 and device.type == "cuda":
             method = nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
         self.method = method.to(device).to(memory_format=torch.channels_last)
         self._parallel = distributed.parallel(self.method) if distributed.size() > 1 and method.trains else None
-        alone = distributed.size() == 1 and protocol.accumulate == 1 and method.trains
-        self._graphs = GraphedEncoder(self.method.encoder) if device.type == "cuda" and alone else None
+        self._encoder_graphs = EncoderGraphs(self.method.encoder) if self._may_replay() else None
         self.optimizer = optim.build(self.method, protocol.optimizer, protocol.batch_size, self.method.constant_rate)
         self.progress = Progress()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
-        self._on_device: tuple[int, Tensor] | None = None
-        self._ahead: Iterator[Tensor] | None = None
 
     def train(
         self,
@@ -105,7 +101,7 @@ class Trainer:
                         raise Interrupted
                 since = time.perf_counter()
         finally:
-            self._ahead = None  # the processes that make pictures ready end
+            self.batches.end_ahead()
         return progress
 
     def state(self) -> dict[str, Any]:
@@ -123,36 +119,28 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         own = {name: values.flatten()[distributed.rank()] for name, values in self.progress.sums.items()}
         self.progress.sums = {name: value.to(self.device) for name, value in own.items()}
-        self._ahead = None
-
-    def views(self, canvases: Tensor, parameters: Sequence[pipeline.Parameters]) -> list[Tensor]:
-        """Augmented views (B, 3, S, S) of training pictures' canvases (B, 3, H, W), channels last; local ones are
-        smaller."""
-        protocol = self.spec.protocol
-        views = []
-        for view, drawn in enumerate(parameters):
-            side = protocol.augment.side(view, protocol.image_size)
-            views.append(pipeline.apply(canvases, drawn, side, self.data.mean, self.data.std))
-        return views
+        self.batches.end_ahead()
 
     @contextmanager
     def forward_pass(self) -> Iterator[None]:
         """Around the method's forward pass in a step: the run's precision and, on a GPU, graphs of the encoder."""
         lowered = self.spec.protocol.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=lowered):
-            if self._graphs is not None:
-                self._graphs.begin_step()
+            if self._encoder_graphs is not None:
+                self._encoder_graphs.begin_step()
             yield
 
     def run_without_graphs(self) -> None:
         """From now on every operation is launched by itself, so that it can be counted."""
-        if self._graphs is not None:
-            self._graphs.release()
-            self._graphs = None
+        if self._encoder_graphs is not None:
+            self._encoder_graphs.release()
+        self._encoder_graphs, self.batches.replayed = None, []
 
     def peak_memory_mib(self) -> float:
-        """Peak since the last reset (see bench.hardware), with what graphs of the encoder work in."""
-        hidden = 0 if self._graphs is None else self._graphs.hidden_bytes
+        """Peak since the last reset (see bench.hardware), with what graphs work in."""
+        hidden = sum(view.captured.hidden_bytes for view in self.batches.replayed)
+        if self._encoder_graphs is not None:
+            hidden += self._encoder_graphs.captured.hidden_bytes
         return peak_memory_mib(self.device) + hidden / 2**20
 
     def measure_step(self, count: int = 1) -> None:
@@ -164,60 +152,30 @@ class Trainer:
 
     def _step(self) -> None:
         protocol, progress = self.spec.protocol, self.progress
-        epoch, batch = divmod(progress.step, self.steps_per_epoch)
         # What a method draws itself (dropout, noise) must not depend on what this process ran before.
         process = [distributed.rank()] if distributed.rank() else []
         torch.manual_seed(derive(self.spec.axis_seed("views"), "method", progress.step, *process))
         peak = optim.peak_lr(protocol.optimizer, protocol.batch_size)
         rate = optim.learning_rate(peak, progress.step, self.total_steps, protocol.optimizer.warmup_fraction)
         optim.set_learning_rate(self.optimizer, rate, peak)
-        rows = self._batch(epoch, batch)
-        parameters = self._draw(rows, epoch, batch)
-        for number, samples in enumerate(self._parts, start=1):
-            last = number == len(self._parts)
+        for part, (rows, views) in enumerate(self.batches.of_step(progress.step), start=1):
+            last = part == protocol.accumulate
             with self._parallel.no_sync() if self._parallel and not last else nullcontext():
-                self._accumulate(rows[samples], [p[samples] for p in parameters])
+                self._accumulate(rows, views)
         if self.method.trains:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.method.after_step((progress.step + 1) / self.total_steps)
         progress.step += 1
 
-    def _batch(self, epoch: int, batch: int) -> Tensor:
-        """Rows (B,) of a whole batch, on the device."""
-        if self._on_device is None or self._on_device[0] != epoch:
-            self._on_device = epoch, self.order.of(epoch).to(self.device)
-        size = self.spec.protocol.batch_size
-        return self._on_device[1][batch * size : (batch + 1) * size]
+    def _may_replay(self) -> bool:
+        """Whether CUDA graphs can stand for the encoder: on one GPU, with one backward pass per step."""
+        alone = self.spec.world_size * self.spec.protocol.accumulate == 1
+        return self.device.type == "cuda" and alone and self.method.trains
 
-    @cached_property
-    def _parts(self) -> list[slice]:
-        """Which samples of a batch this process takes, in each of the parts in which it goes through."""
-        protocol = self.spec.protocol
-        parts = torch.arange(protocol.batch_size).tensor_split(protocol.accumulate)
-        own = [part.tensor_split(self.spec.world_size)[distributed.rank()] for part in parts]
-        return [slice(int(samples[0]), int(samples[-1]) + 1) for samples in own]
-
-    def _canvases(self, rows: Tensor) -> Tensor:
-        """Canvases of the pictures of the next part of a batch, which are `rows`."""
-        images = self.data.train
-        if not images.come_ahead:
-            return images.canvases(rows)
-        canvases = None if self._ahead is None else next(self._ahead, None)
-        if canvases is None:
-            step = self.progress.step
-            steps = max(1, self.total_steps - step)  # a measurement may go on beyond the last
-            batches = itertools.islice(self.order.batches(step), steps)
-            parts = self._parts  # not self: what it holds must not hold it
-            self._ahead = images.stream(batch[own] for batch in batches for own in parts)
-            canvases = next(self._ahead)
-        return canvases
-
-    def _accumulate(self, rows: Tensor, parameters: Sequence[pipeline.Parameters]) -> None:
+    def _accumulate(self, rows: Tensor, views: Sequence[Tensor]) -> None:
         """Forward and backward of this process's images of one part of the batch."""
         share = len(rows) * self.spec.world_size / self.spec.protocol.batch_size
-        with torch.no_grad():
-            views = self.views(self._canvases(rows), parameters)
         labels = self.data.train.labels[rows] if self.method.needs_labels else None
         with torch.set_grad_enabled(self.method.trains), self.forward_pass():
             loss, terms = (self._parallel or self.method)(views, rows, labels)
@@ -229,13 +187,6 @@ class Trainer:
         for name, value in {"loss": loss, **terms}.items():
             summed = self.progress.sums.get(name, torch.zeros((), device=self.device))
             self.progress.sums[name] = summed + share * value
-
-    def _draw(self, rows: Tensor, epoch: int, batch: int) -> list[pipeline.Parameters]:
-        """Augmentation parameters of the whole batch, one set per view, from (seed, epoch, step, view) alone."""
-        sizes, seed = self.data.train.sizes[rows], self.spec.axis_seed("views")
-        augment = self.spec.protocol.augment
-        views = range(augment.views)
-        return [pipeline.draw(augment, view, sizes, derive(seed, epoch, batch, view)) for view in views]
 
     def _gathered_sums(self) -> dict[str, Tensor]:
         """The epoch's sums so far, each (processes,) on the CPU."""

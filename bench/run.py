@@ -231,7 +231,7 @@ def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor, ca
         pipeline.draw(spec.protocol.augment, view, data.train.sizes[rows], derive(seed, "geometry", first, view))
         for view in range(pipeline.LARGE_VIEWS)
     ]
-    return [trainer.method.encoder(view) for view in trainer.views(canvases, parameters)]
+    return [trainer.method.encoder(view) for view in trainer.batches.views(canvases, parameters)]
 
 
 def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:

@@ -15,20 +15,21 @@ from bench.augment.chunks import chunks
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 TRIES = 10
+NUMBERS = 2 * TRIES + 2
+"""Random numbers from which a box is made."""
 
 
-def random_boxes(sizes: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
+def random_boxes(sizes: Tensor, scale: tuple[float, float], uniform: Tensor) -> Tensor:
     """Boxes (B, 4) int64 distributed as torchvision's RandomResizedCrop: area uniform in `scale`, log-uniform ratio.
 
     `scale` holds the smallest and the largest share of the picture's area. `sizes` (B, 2) holds each picture's height
-    and width, on the generator's device. The first of ten tries that fits the picture is taken, and the largest
-    central box of an allowed aspect ratio where none does.
+    and width, `uniform` (B, NUMBERS) what is random. The first of ten tries that fits the picture is taken, and the
+    largest central box of an allowed aspect ratio where none does.
     """
     height, width = sizes.float().unbind(1)
-    tries = torch.rand(len(sizes), 2 * TRIES + 2, device=sizes.device, generator=generator)
-    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * tries[:, :TRIES])
+    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * uniform[:, :TRIES])
     low, high = (math.log(ratio) for ratio in ASPECT_RATIOS)
-    ratio = torch.exp(low + (high - low) * tries[:, TRIES:-2])
+    ratio = torch.exp(low + (high - low) * uniform[:, TRIES:-2])
     fallback_width = torch.minimum(width, (height * ASPECT_RATIOS[1]).round())
     fallback_height = torch.minimum(height, (width / ASPECT_RATIOS[0]).round())
     widths = torch.cat([(area * ratio).sqrt().round(), fallback_width[:, None]], dim=1)
@@ -37,7 +38,7 @@ def random_boxes(sizes: Tensor, scale: tuple[float, float], generator: torch.Gen
     first = fits.byte().argmax(dim=1, keepdim=True)
     box_height, box_width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
     free = torch.stack([height - box_height, width - box_width], dim=1)
-    random_corner = torch.minimum((tries[:, -2:] * (free + 1)).floor(), free)  # the product may round up to free + 1
+    random_corner = torch.minimum((uniform[:, -2:] * (free + 1)).floor(), free)  # the product may round up to free + 1
     corner = torch.where(first < TRIES, random_corner, (free / 2).floor())
     return torch.cat([corner, box_height[:, None], box_width[:, None]], dim=1).long()
 

@@ -11,7 +11,7 @@ nor gradient accumulation changes a picture's view.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -133,34 +133,67 @@ class Parameters:
         return Parameters(self.boxes[samples], self.flips[samples], operations)
 
 
+@dataclass(frozen=True)
+class Chances:
+    """The random numbers, uniform in [0, 1), from which the parameters of one view of a batch are made."""
+
+    crop: Tensor
+    """(B, crop.NUMBERS)."""
+    rest: Tensor
+    """(10, B)."""
+
+    @staticmethod
+    def empty(batch: int, device: torch.device) -> Chances:
+        """To be drawn."""
+        return Chances(torch.empty(batch, crop.NUMBERS, device=device), torch.empty(10, batch, device=device))
+
+    def draw(self, seed: int) -> Chances:
+        """These, drawn from `seed` (63 bits), in place."""
+        generator = torch.Generator(self.crop.device).manual_seed(seed)
+        for numbers in (self.crop, self.rest):
+            torch.rand(numbers.shape, generator=generator, out=numbers)
+        return self
+
+
 def draw(augmentation: Augmentation, view: int, sizes: Tensor, seed: int) -> Parameters:
     """Parameters of view 0, 1, ... for a whole batch of pictures of `sizes` (B, 2), on the device of `sizes`.
 
-    Everything follows from `seed` (63 bits; derive it from run seed, epoch, step and view). A sample left out by
-    chance gets the parameter that changes nothing; an operation that no sample can get is absent. Switching one
-    operation off leaves what the others draw as it was. The order of the four jitter operations is drawn once per
-    batch, where torchvision draws one per picture.
+    Everything follows from `seed` (63 bits; derive it from run seed, epoch, step and view). The order of the four
+    jitter operations is drawn once per batch, where torchvision draws one per picture.
     """
-    generator = torch.Generator(sizes.device).manual_seed(seed)
-    boxes = crop.random_boxes(sizes, augmentation.scale(view), generator)
-    uniform = torch.rand(10, len(sizes), device=sizes.device, generator=generator)
-    flipped, jittered, *jitters, grey, blurred, sigma, solarized = uniform
+    chances = Chances.empty(len(sizes), sizes.device).draw(seed)
+    return parameters(augmentation, view, sizes, chances, jitter_order(seed))
 
+
+def jitter_order(seed: int) -> list[str]:
+    """JITTERS in the order in which a batch gets them."""
+    return random.Random(seed).sample(JITTERS, 4)
+
+
+def parameters(
+    augmentation: Augmentation, view: int, sizes: Tensor, chances: Chances, jitters: Sequence[str] = JITTERS
+) -> Parameters:
+    """What `draw` makes of random numbers. Nothing waits for the device.
+
+    A sample left out by chance gets the parameter that changes nothing; an operation that no sample can get is absent.
+    Switching one operation off leaves what the others draw as it was.
+    """
+    boxes = crop.random_boxes(sizes, augmentation.scale(view), chances.crop)
+    flipped, jittered, *shares, grey, blurred, sigma, solarized = chances.rest
     drawn = {}
-    order = random.Random(seed).sample(range(4), 4)
-    for name, share in [(JITTERS[i], jitters[i]) for i in order]:
+    for name in jitters:
         strength = getattr(augmentation, name)
         neutral = 0.0 if name == "hue" else 1.0
         low = -strength if name == "hue" else max(0.0, 1.0 - strength)
         if augmentation.jitter > 0 and strength > 0:
-            factors = low + (neutral + strength - low) * share
+            factors = low + (neutral + strength - low) * shares[JITTERS.index(name)]
             drawn[name] = torch.where(jittered < augmentation.jitter, factors, neutral)
     if augmentation.grayscale > 0:
         drawn["grayscale"] = (grey < augmentation.grayscale).float()
     blur_share, solarize_share = augmentation.blur[view % LARGE_VIEWS], augmentation.solarize[view % LARGE_VIEWS]
     if blur_share > 0:
-        low, high = BLUR_SIGMAS
-        drawn["blur"] = torch.where(blurred < blur_share, low + (high - low) * sigma, 0.0)
+        smallest, largest = BLUR_SIGMAS
+        drawn["blur"] = torch.where(blurred < blur_share, smallest + (largest - smallest) * sigma, 0.0)
     if solarize_share > 0:
         drawn["solarize"] = torch.where(solarized < solarize_share, SOLARIZE_THRESHOLD, 2.0)
     return Parameters(boxes, flipped < augmentation.flip, drawn)
@@ -180,8 +213,13 @@ def apply(images: Tensor, parameters: Parameters, size: int, mean: Tensor, std: 
             view = crop.resample(images[samples], part.boxes, part.flips, size)
             for name, values in part.operations.items():
                 view = OPERATIONS[name](view, values)
-            views[samples] = view.sub_(mean[:, None, None]).div_(std[:, None, None])
+            views[samples] = normalise(view, mean, std)
     return views
+
+
+def normalise(view: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """`view` (B, 3, S, S), changed in place, with `mean` and `std` (3,) of the channels taken out."""
+    return view.sub_(mean[:, None, None]).div_(std[:, None, None])
 
 
 def centre_crop(images: Tensor, sizes: Tensor, size: int, mean: Tensor, std: Tensor) -> Tensor:

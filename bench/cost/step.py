@@ -133,6 +133,10 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
     large = batch.views[: pipeline.LARGE_VIEWS]
 
     def views() -> None:
+        for view, make in enumerate(trainer.batches.replayed):
+            make(batch.rows, view)
+        if trainer.batches.replayed:
+            return
         for view in range(protocol.augment.views):
             drawn = pipeline.draw(protocol.augment, view, data.train.sizes[batch.rows], view)
             side = protocol.augment.side(view, protocol.image_size)
@@ -182,7 +186,7 @@ def _ready(trainer: Trainer) -> Ready:
     rows = torch.arange(trainer.spec.protocol.batch_size, device=data.train.device)
     parameters = [pipeline.draw(augment, view, data.train.sizes[rows], view) for view in range(augment.views)]
     canvases = data.train.canvases(rows)
-    views = trainer.views(canvases, parameters)
+    views = trainer.batches.views(canvases, parameters)
     with torch.no_grad(), trainer.forward_pass():
         features = trainer.method.encoder(views[0])
         embedding = trainer.method.embed(features)

@@ -10,11 +10,12 @@ from bench import discover
 from bench.arms import parse
 from bench.data import load
 from bench.datasets._store import prepare
-from bench.graphs import GraphedEncoder
+from bench.graphs import EncoderGraphs
 from bench.plan import Request, open_dataset, plan
 from bench.pretrain import Trainer
 
 WORDS = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "batch_size=128", "precision=float32"]
+WORDS += ["augment.blur=[0.5,0.5]", "augment.solarize=[0.5,0.5]"]
 
 
 class Encoder(nn.Module):
@@ -28,53 +29,26 @@ class Encoder(nn.Module):
         return self.linear(self.norm(images))
 
 
-@pytest.fixture
-def replayed(monkeypatch):
-    """Numbers of the graphs that were replayed, in order; capturing tries each call out, as torch's does."""
-    numbers = []
-
-    def capture(modules, arguments):
-        for module, (sample,) in zip(modules, arguments, strict=True):
-            module(torch.ones_like(sample))
-
-        def graph(number, forward):
-            def replay(images):
-                numbers.append(number)
-                return forward(images)
-
-            return replay
-
-        for number, module in enumerate(modules):
-            module.forward = graph(number, module.forward)
-        return modules
-
-    for name in ("synchronize", "reset_peak_memory_stats", "memory_allocated"):
-        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 2**20)
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
-    return numbers
-
-
-def test_the_first_step_runs_as_it_is_and_the_next_ones_replay_its_calls(replayed):
+def test_the_first_step_runs_as_it_is_and_the_next_ones_replay_its_calls(replays):
     plain, encoder = Encoder(), Encoder()
     encoder.load_state_dict(plain.state_dict())
-    graphs = GraphedEncoder(encoder)
+    own = EncoderGraphs(encoder)
     views = torch.randn(3, 2, 5, 3)
     for step in range(3):
-        graphs.begin_step()
+        own.begin_step()
         for view in views[step]:
             torch.testing.assert_close(encoder(view), plain(view), rtol=0, atol=0)
-        assert replayed == [0, 1] * step
-        assert graphs.hidden_bytes == (2**20 if step else 0)
+        assert replays == [0, 1] * step
+        assert own.captured.hidden_bytes == (2**20 if step else 0)
     for name, value in plain.state_dict().items():  # capturing left the running statistics alone
         torch.testing.assert_close(encoder.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_other_calls_run_as_they_are(replayed):
+def test_other_calls_run_as_they_are(replays):
     encoder = Encoder()
-    graphs = GraphedEncoder(encoder)
+    own = EncoderGraphs(encoder)
     encoder(torch.randn(5, 3))
-    graphs.begin_step()
+    own.begin_step()
     with torch.no_grad():
         encoder(torch.randn(5, 3))  # a momentum target
     encoder.eval()
@@ -82,21 +56,21 @@ def test_other_calls_run_as_they_are(replayed):
     encoder.train()
     encoder(torch.randn(4, 3))  # another shape
     encoder(torch.randn(5, 3))  # one call more than there were
-    assert replayed == []
-    graphs.begin_step()
+    assert replays == []
+    own.begin_step()
     encoder(torch.randn(5, 3))
-    assert replayed == [0]
+    assert replays == [0]
 
 
-def test_a_released_encoder_is_what_it_was(replayed):
+def test_a_released_encoder_is_what_it_was(replays):
     encoder = Encoder()
-    graphs = GraphedEncoder(encoder)
+    own = EncoderGraphs(encoder)
     for _ in range(2):
-        graphs.begin_step()
+        own.begin_step()
         encoder(torch.randn(5, 3))
-    graphs.release()
+    own.release()
     encoder(torch.randn(5, 3))
-    assert replayed == [0]
+    assert replays == [0]
     assert "forward" not in vars(encoder)
 
 
@@ -117,12 +91,16 @@ def trainers(request, tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_step_with_graphs_is_the_step_without(trainers):
-    """Gradients of every parameter in the step that replays for the first time and in the one after it."""
+    """Views, and gradients of every parameter, in the step that replays for the first time and in the one after it."""
     with_graphs, without = trainers
+    assert with_graphs.batches.replayed
     for trainer in trainers:
         trainer.measure_step()
     for _ in range(2):
         without.restore(copy.deepcopy(with_graphs.state()))
+        views = [next(iter(trainer.batches.of_step(2)))[1] for trainer in trainers]
+        for replayed, expected in zip(*views, strict=True):
+            torch.testing.assert_close(replayed, expected, rtol=0, atol=0)
         gradients = [_gradients_of_a_step(trainer) for trainer in trainers]
         assert gradients[0].keys() == gradients[1].keys()
         for name, expected in gradients[1].items():

@@ -17,7 +17,7 @@ def orders(tmp_path, *words, seed=0):
     request = Request([parse("smi")], ["digits"], [seed], "quick", [*TINY, *words], tmp_path, recipe="none")
     data = load(prepare(open_dataset("digits"), tmp_path), CPU)
     trainer = Trainer(plan(request, CPU)[0], data, CPU)
-    return [trainer.order.of(epoch).tolist() for epoch in range(2)], len(data.train)
+    return [trainer.batches.order.of(epoch).tolist() for epoch in range(2)], len(data.train)
 
 
 def test_pretraining_sees_the_same_part_in_every_epoch_and_another_at_another_seed(tmp_path):

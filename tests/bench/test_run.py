@@ -173,8 +173,8 @@ def test_all_methods_start_from_one_encoder_and_see_the_same_images(tmp_path):
     assert all(torch.equal(states[0][key], state[key]) for state in states for key in states[0])
     views = []
     for trainer in trainers:
-        rows = trainer._batch(2, 0)[:8]
-        views.append(trainer.views(trainer.data.train.canvases(rows), trainer._draw(rows, 2, 0)))
+        ((_, own),) = trainer.batches.of_step(2 * trainer.steps_per_epoch)
+        views.append(own)
     assert all(torch.equal(a, b) for other in views for a, b in zip(views[0], other, strict=True))
 
 

@@ -18,6 +18,11 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
+def chances(height, width, batch, scale, seed):
+    """Arguments of random_boxes for a batch of pictures of one size."""
+    return torch.tensor([[height, width]] * batch), scale, torch.rand(batch, crop.NUMBERS, generator=generator(seed))
+
+
 def pictures(batch, height, width, seed=0):
     """Smooth pictures with edges, uint8, the kind of signal that photographs have."""
     noise = torch.rand(batch, 3, 4, 4, generator=generator(seed)) * 400 - 70
@@ -37,7 +42,7 @@ def resized_crop(image, box, flip, size):
     seed=st.integers(0, 2**63 - 1),
 )
 def test_random_boxes_lie_inside_the_picture(height, width, scale, seed):
-    boxes = crop.random_boxes(torch.tensor([[height, width]] * 20), scale, generator(seed))
+    boxes = crop.random_boxes(*chances(height, width, 20, scale, seed))
     top, left, box_height, box_width = boxes.unbind(1)
     assert boxes.shape == (20, 4)
     assert torch.all((top >= 0) & (box_height >= 1) & (top + box_height <= height))
@@ -50,7 +55,7 @@ def test_random_boxes_are_distributed_as_torchvisions():
     for (height, width), scale in itertools.product(shapes, scales):
         picture = torch.empty(3, height, width)
         theirs = [RandomResizedCrop.get_params(picture, scale, [3 / 4, 4 / 3]) for _ in range(3000)]
-        ours = crop.random_boxes(torch.tensor([[height, width]] * 3000), scale, generator(1))
+        ours = crop.random_boxes(*chances(height, width, 3000, scale, 1))
         for their_values, our_values in zip(zip(*theirs, strict=True), ours.unbind(1), strict=True):
             assert ks_2samp(their_values, our_values.numpy()).pvalue > 1e-3
 
@@ -58,7 +63,7 @@ def test_random_boxes_are_distributed_as_torchvisions():
 def test_pictures_too_elongated_for_any_try_fall_back_to_the_centre_as_in_torchvision():
     for height, width in ((10, 100), (100, 10), (11, 64)):
         expected = RandomResizedCrop.get_params(torch.empty(3, height, width), [1.0, 1.0], [3 / 4, 4 / 3])
-        boxes = crop.random_boxes(torch.tensor([[height, width]] * 5), (1.0, 1.0), generator(0))
+        boxes = crop.random_boxes(*chances(height, width, 5, (1.0, 1.0), 0))
         assert boxes.tolist() == [list(expected)] * 5
 
 
@@ -75,7 +80,7 @@ def test_resampling_equals_torchvisions_resized_crop(height, width, size, margin
     canvas = pictures(6, height + margin, width + margin, seed)
     if noisy:
         canvas = torch.randint(0, 256, canvas.shape, generator=generator(seed), dtype=torch.uint8)
-    boxes = crop.random_boxes(torch.tensor([[height, width]] * 6), (0.05, 1.0), generator(seed))
+    boxes = crop.random_boxes(*chances(height, width, 6, (0.05, 1.0), seed))
     flips = torch.rand(6, generator=generator(seed)) < 0.5
     views = crop.resample(canvas, boxes, flips, size)
     expected = [resized_crop(*sample, size) for sample in zip(canvas, boxes, flips, strict=True)]
@@ -87,7 +92,7 @@ def test_resampling_equals_torchvisions_resized_crop(height, width, size, margin
 def test_a_view_does_not_depend_on_the_batch_around_it(height, width, size, first, seed):
     """Bit for bit: processes that share a batch see what one alone would."""
     canvas = pictures(6, height, width, seed)
-    boxes = crop.random_boxes(torch.tensor([[height, width]] * 6), (0.05, 1.0), generator(seed))
+    boxes = crop.random_boxes(*chances(height, width, 6, (0.05, 1.0), seed))
     flips = torch.rand(6, generator=generator(seed)) < 0.5
     together = crop.resample(canvas, boxes, flips, size)
     for part in (slice(first, first + 1), slice(0, first + 1), slice(first, 6)):
