@@ -1,4 +1,4 @@
-"""Hydra's compose API, for one method at a time: preset, the dataset's own defaults, the user's `key=value`."""
+"""Preset (Hydra's compose API), the dataset's own defaults and the user's `key=value`, for one method at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.augment.pipeline import Augmentation
@@ -55,30 +55,33 @@ def compose_protocol(
 
     Raises UserError in one line for an unknown key (with the nearest valid one) or a word Hydra cannot read.
     """
-    store = ConfigStore.instance()
+    protocol = _protocol(preset)
     fields = {field.name: field.default for field in dataclasses.fields(method_config)}
-    store.store(group="method", name="current", node=fields)
-    store.store(group="augment", name="standard", node=dataclasses.asdict(Augmentation()))
-    base = [f"preset={preset}", "+method=current", "+augment=standard"]
-    with initialize_config_module("bench.config", version_base="1.3"):
-        known = _protocol_keys(preset) | {f"method.{name}" for name in fields}
-        words = [f"{key}={value}" for key, value in dataset_defaults.items()]
-        words += overrides
+    known = _leaves(OmegaConf.to_container(protocol)) | {f"method.{name}" for name in fields}
+    words = [f"{key}={value}" for key, value in dataset_defaults.items()]
+    words += overrides
+    for word in words:
+        _check_key(word, method, known)
+    try:
+        composed = OmegaConf.merge(protocol, {"method": fields})
         for word in words:
-            _check_key(word, method, known)
-        try:
-            composed = compose("config", base + words)
-            values = OmegaConf.to_container(composed, resolve=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(f"Cannot apply {' '.join(words)}: {str(error).splitlines()[0]}") from error
+            override = _parse(word)
+            OmegaConf.update(composed, override.key_or_group, override.value())
+        values = OmegaConf.to_container(composed, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"Cannot apply {' '.join(words)}: {str(error).splitlines()[0]}") from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
 
 @cache
-def _protocol_keys(preset: str) -> set[str]:
-    """Dotted names of every setting but the method's own; needs an initialised Hydra."""
-    return _leaves(OmegaConf.to_container(compose("config", [f"preset={preset}", "+augment=standard"])))
+def _protocol(preset: str) -> DictConfig:
+    """The configuration of a preset but the method's own. Composed once: that takes as long as planning 100 runs."""
+    ConfigStore.instance().store(group="augment", name="standard", node=dataclasses.asdict(Augmentation()))
+    with initialize_config_module("bench.config", version_base="1.3"):
+        composed = compose("config", [f"preset={preset}", "+augment=standard"])
+    OmegaConf.set_struct(composed, False)  # keys are checked against it, with a better message
+    return composed
 
 
 def _parse(word: str) -> Override:
