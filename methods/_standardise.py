@@ -14,8 +14,16 @@ def at_least_float32(z: Tensor) -> Tensor:
 
 def standardise(z: Tensor, epsilon: float = 1e-5) -> Tensor:
     """(z - mean) / sqrt(variance + epsilon) per feature over the batch, biased variance: BatchNorm1d(affine=False)."""
-    z = z - z.mean(0, keepdim=True)
-    return z * torch.rsqrt(z.square().mean(0, keepdim=True) + epsilon)
+    return F.batch_norm(z, None, None, training=True, eps=epsilon)
+
+
+def standardise_rows(z: Tensor) -> Tensor:
+    """Embeddings (B, D) of mean 0 and variance 1 over the features of each row; a constant row stays without spread.
+
+    Products of two such rows, divided by D, are Pearson correlations.
+    """
+    width = z.shape[1]
+    return F.layer_norm(z, (width,), eps=1e-16 / width)  # a length of 1e-8
 
 
 def unit_rows(z: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Annotated
 from torch import Tensor
 
 from bench.api import Range, Search, Terms
+from bench.methods._gram import gram_product
 from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32, standardise
 
@@ -33,7 +34,7 @@ def objective(
     a, z = standardise(at_least_float32(za)), standardise(at_least_float32(zb))
     if (form or ("samples" if 2 * batch < width else "features")) == "samples":
         diagonal = (a * z).sum(0) / batch
-        total = ((a @ a.T) * (z @ z.T)).sum() / batch**2
+        total = gram_product(a, z) / batch**2
     else:
         correlation = a.T @ z / batch
         diagonal = correlation.diagonal()

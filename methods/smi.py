@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.api import Context, Range, Search, Terms
 from bench.errors import UserError
 from bench.methods._gather import world_size
 from bench.methods._joint_embedding import JointEmbedding
-from bench.methods._standardise import at_least_float32, standardise
+from bench.methods._standardise import at_least_float32, standardise, standardise_rows, unit_rows
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,11 @@ def correlations(za: Tensor, zb: Tensor, level: str, centre: str | None) -> Tens
     za, zb = at_least_float32(za), at_least_float32(zb)
     if level == "feature":
         return standardise(za).T @ standardise(zb) / za.shape[0]
-    return _unit_rows(za, centre) @ _unit_rows(zb, centre).T
+    if centre == "feature":
+        return standardise_rows(za) @ standardise_rows(zb).T / za.shape[1]
+    if centre == "batch":
+        za, zb = standardise(za), standardise(zb)
+    return unit_rows(za) @ unit_rows(zb).T
 
 
 def gaussian_mutual_information(rho: Tensor, epsilon: float) -> Tensor:
@@ -114,14 +117,6 @@ class SMI(JointEmbedding):
 
     def objective(self, za: Tensor, zb: Tensor) -> tuple[Tensor, Terms]:
         return objective(za, zb, self.config)
-
-
-def _unit_rows(z: Tensor, centre: str | None) -> Tensor:
-    if centre == "feature":
-        z = z - z.mean(1, keepdim=True)
-    elif centre == "batch":
-        z = standardise(z)
-    return F.normalize(z, dim=1, eps=1e-8)
 
 
 def _off_diagonal_mean(matrix: Tensor) -> Tensor:

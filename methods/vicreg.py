@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.api import Range, Search, Terms
+from bench.methods._gram import gram_norm
 from bench.methods._joint_embedding import JointEmbedding
 from bench.methods._standardise import at_least_float32
 
@@ -36,10 +37,10 @@ def objective(za: Tensor, zb: Tensor, config: Config) -> tuple[Tensor, Terms]:
     """
     za, zb = at_least_float32(za), at_least_float32(zb)
     invariance = F.mse_loss(za, zb)
-    variance = _variance(za) + _variance(zb)
+    (variance_a, covariance_a), (variance_b, covariance_b) = _spread(za), _spread(zb)
+    variance, covariance = variance_a + variance_b, covariance_a + covariance_b
     if config.variant == "official":
         variance = variance / 2
-    covariance = _covariance(za) + _covariance(zb)
     loss = config.invariance * invariance + config.variance * variance + config.covariance * covariance
     return loss, {"invariance": invariance, "variance": variance, "covariance": covariance}
 
@@ -54,14 +55,11 @@ class VICReg(JointEmbedding):
         return objective(za, zb, self.config)
 
 
-def _variance(z: Tensor) -> Tensor:
-    return F.relu(1 - torch.sqrt(z.var(0) + 1e-4)).mean()
-
-
-def _covariance(z: Tensor) -> Tensor:
-    """sum_{i != j} Cov_ij^2 / D. |Z^T Z| = |Z Z^T| (Frobenius): the smaller of D x D and B x B is built."""
+def _spread(z: Tensor) -> tuple[Tensor, Tensor]:
+    """mean_j relu(1 - std_j) and sum_{i != j} Cov_ij^2 / D of one view (B, D)."""
     batch, width = z.shape
     z = z - z.mean(0)
-    products = z @ z.T if batch < width else z.T @ z
-    variances = z.square().sum(0)
-    return (products.square().sum() - variances.square().sum()) / ((batch - 1) ** 2 * width)
+    squares = z.square().sum(0)
+    variance = F.relu(1 - torch.sqrt(squares / (batch - 1) + 1e-4)).mean()
+    covariance = (gram_norm(z) - squares.square().sum()) / ((batch - 1) ** 2 * width)
+    return variance, covariance
