@@ -153,7 +153,7 @@ def without_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.soak)])
 def test_a_false_claim_is_seldom_supported(
     claim: Make, test: str, margin: float, truth: float, level: float, parts: int, draws: int
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_false_claim_is_seldom_supported(
 
 @pytest.mark.usefixtures("without_needed")
 @pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [200, pytest.param(4000, marks=pytest.mark.soak)])
 def test_a_true_claim_is_seldom_contradicted(claim: Make, parts: int, draws: int) -> None:
     slack = 4 * np.sqrt(0.05 * 0.95 / draws)
     assert simulated(claim, "superiority", 0.0, 0.0, parts, draws)[CONTRADICTED] <= 0.025 + slack
