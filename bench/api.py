@@ -106,6 +106,9 @@ class Method(nn.Module, ABC):
     needs_labels: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     """False for an untrained reference: no optimiser step is taken."""
+    replays: ClassVar[bool] = True
+    """Whether CUDA graphs may stand for the encoder on a GPU (bench/graphs.py). False for a method that goes backward
+    through it more than once per step, or gives it layers that draw at random or change what they do in Python."""
     multi_crop: ClassVar[bool] = False
     """Whether `loss` takes more than two views; the first two are the large ones."""
     constant_rate: ClassVar[tuple[str, ...]] = ()

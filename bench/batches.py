@@ -41,10 +41,7 @@ class Batches:
         return [slice(int(samples[0]), int(samples[-1]) + 1) for samples in own]
 
     def of_step(self, step: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
-        """Rows (b,) and views (b, 3, S, S) of this process's images of step 0, 1, ..., part after part.
-
-        Views last until the next step's are made.
-        """
+        """Rows (b,) and views (b, 3, S, S) of this process's images of step 0, 1, ..., part after part."""
         rows, (epoch, batch) = self.rows(step), divmod(step, self.order.steps_per_epoch)
         augment, seed = self.spec.protocol.augment, self.spec.axis_seed("views")
         seeds = [derive(seed, epoch, batch, view) for view in range(augment.views)]
@@ -82,8 +79,10 @@ class Batches:
     def _captured_views(self) -> list[ReplayedView]:
         """Only of whole batches of small pictures that live on a GPU; those of others keep it busy as it is."""
         protocol, images = self.spec.protocol, self.data.train
-        numbers = protocol.batch_size * 3 * max(self._sides) ** 2
-        if images.resident is None or self.spec.world_size * protocol.accumulate > 1 or numbers > replayed.LARGEST:
+        if images.resident is None or self.spec.world_size * protocol.accumulate > 1:
+            return []
+        pixels = max(images.resident.shape[2:].numel(), max(self._sides) ** 2)
+        if protocol.batch_size * 3 * pixels > replayed.LARGEST:
             return []
         return [
             ReplayedView(

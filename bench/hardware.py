@@ -134,7 +134,9 @@ def is_lost(device: torch.device) -> bool:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that there is no more memory, on a GPU or on this machine."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(words in str(error) for words in WITHOUT_MEMORY)
+    if known or any(words in str(error) for words in WITHOUT_MEMORY):
+        return True
+    return isinstance(error.__context__, Exception) and is_out_of_memory(error.__context__)  # that of a capture
 
 
 def cores() -> int:

@@ -102,6 +102,7 @@ class Trainer:
                 since = time.perf_counter()
         finally:
             self.batches.end_ahead()
+            self.run_without_graphs()  # evaluation may want the memory
         return progress
 
     def state(self) -> dict[str, Any]:
@@ -171,7 +172,7 @@ class Trainer:
     def _may_replay(self) -> bool:
         """Whether CUDA graphs can stand for the encoder: on one GPU, with one backward pass per step."""
         alone = self.spec.world_size * self.spec.protocol.accumulate == 1
-        return self.device.type == "cuda" and alone and self.method.trains
+        return self.device.type == "cuda" and alone and self.method.trains and self.method.replays
 
     def _accumulate(self, rows: Tensor, views: Sequence[Tensor]) -> None:
         """Forward and backward of this process's images of one part of the batch."""

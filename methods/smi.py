@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.api import Context, Range, Search, Terms
 from bench.errors import UserError
 from bench.methods._gather import world_size
 from bench.methods._joint_embedding import JointEmbedding
-from bench.methods._standardise import at_least_float32, standardise, standardise_rows, unit_rows
+from bench.methods._standardise import at_least_float32, standardise, standardise_rows
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def correlations(za: Tensor, zb: Tensor, level: str, centre: str | None) -> Tens
         return standardise_rows(za) @ standardise_rows(zb).T / za.shape[1]
     if centre == "batch":
         za, zb = standardise(za), standardise(zb)
-    return unit_rows(za) @ unit_rows(zb).T
+    return F.normalize(za, dim=1, eps=1e-8) @ F.normalize(zb, dim=1, eps=1e-8).T
 
 
 def gaussian_mutual_information(rho: Tensor, epsilon: float) -> Tensor:

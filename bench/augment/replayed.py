@@ -13,15 +13,15 @@ from bench.augment import crop, pipeline
 from bench.augment.pipeline import JITTERS, OPERATIONS, Augmentation, Chances
 
 LARGEST = 2**22
-"""Numbers in one view of a batch, such as 256 pictures of 73 px: with more the card works longer than a launch takes,
-and what it works in would stay taken."""
+"""Numbers in the pictures or in one view of a batch, such as 256 pictures of 73 px. With more the card works longer
+than a launch takes, and what it works in would stay taken."""
 
 
 class ReplayedView:
     """Makes view 0, 1, ... of batches of `batch` pictures on a GPU; the same to the bit as `draw` and `apply` do.
 
-    `pictures` are canvases (N, 3, H, W) uint8, `sizes` (N, 2) the pictures' on them. A call's view (B, 3, size, size)
-    lasts until the next call. The jitter operations have a graph each, since every batch has them in another order.
+    `pictures` are canvases (N, 3, H, W) uint8, `sizes` (N, 2) the pictures' on them; both have to outlive this. The
+    jitter operations have a graph each, since every batch has them in another order.
     """
 
     @torch.no_grad()
@@ -61,7 +61,7 @@ class ReplayedView:
             for work in works.values():
                 work()  # libraries load on first use
             pool = torch.cuda.graph_pool_handle()
-            self._graphs = {name: graphs.capture(work, pool)[0] for name, work in works.items()}
+            self._graphs = {name: graphs.capture(work, pool) for name, work in works.items()}
 
     def __call__(self, rows: Tensor, seed: int) -> Tensor:
         """The view of the pictures `rows` (B,) that `draw` with this `seed` and `apply` give."""
@@ -70,7 +70,7 @@ class ReplayedView:
         for name in ["cut", *pipeline.jitter_order(seed), "finish"]:
             if name in self._graphs:
                 self._graphs[name].replay()
-        return self._view
+        return self._view.clone()  # a method may keep it beyond the next step
 
     def _change(self, name: str) -> None:
         self._pixels.copy_(OPERATIONS[name](self._pixels, self._values[name]))

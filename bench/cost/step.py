@@ -49,9 +49,9 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
     """Rows of one run's step: `step` (the whole), `floor`, the stages between, and the arithmetic peak.
 
     floor: encoder and projection head forward, backward from a ready gradient, optimiser; on ready views. It is what
-    a step cannot do without, whatever the objective. Stages: `gather` (pictures by index), `views`, `encoder` (forward
-    and backward), `method` (encoder, heads, targets, objective: forward and backward, with what it does after
-    a step) and `optimiser`. All take turns.
+    a step cannot do without, whatever the objective. Stages: `gather` (pictures by index), `views` (with the
+    gathering where CUDA graphs make them), `encoder` (forward and backward), `method` (encoder, heads, targets,
+    objective: forward and backward, with what it does after a step) and `optimiser`. All take turns.
     """
     trainer = Trainer(spec, data, device)
     parts = stages(trainer) | {"step": trainer.measure_step}
@@ -143,8 +143,8 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
             pipeline.apply(batch.canvases, drawn, side, data.mean, data.std)
 
     def encoder() -> None:
-        for view in large:
-            method.encoder(view).backward(batch.feature_gradient)
+        features = [method.encoder(view) for view in large]
+        torch.autograd.backward(features, [batch.feature_gradient] * len(features))
         _drop_gradients(method)
 
     def whole_method() -> None:

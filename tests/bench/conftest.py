@@ -10,25 +10,23 @@ from bench import graphs
 
 @pytest.fixture
 def replays(monkeypatch):
-    """Numbers of the CUDA graphs that were replayed, in order. What stands in for them without a GPU does, at every
-    replay, what was captured once more; backward passes, which cannot be repeated, it only captures."""
+    """Numbers of the CUDA graphs that were replayed, in order of their capture. Without a GPU, what stands in for a
+    graph does at every replay once more what was captured."""
     numbers, made = [], []
 
     class Graph:
-        def __init__(self, work, result):
-            self.work, self.result, self.number = work, result, len(made)
+        def __init__(self, work):
+            self.work, self.number = work, len(made)
             made.append(self)
 
         def replay(self):
             numbers.append(self.number)
-            with torch.no_grad():
-                result = self.work()
-                if result is not None:
-                    self.result.copy_(result)
+            with torch.enable_grad():
+                self.work()
 
     def capture(work, pool):
-        result = work()
-        return Graph(work, result), result
+        work()
+        return Graph(work)
 
     @contextmanager
     def capturing(device):
