@@ -40,15 +40,12 @@ def measure(
     """A row for every method, batch size and width; methods that train nothing have none.
 
     `others` are loss modules called with both embeddings, by `<library>/<method>` or `<method>, <form>`.
-    Implementations of one method take turns.
+    At every batch size and width all take turns.
     """
-    names: dict[str, list[str]] = {}
-    for name in [*methods, *others]:
-        names.setdefault(name.rpartition("/")[2].partition(",")[0], []).append(name)
-    cells = [(batch, width, family) for width in widths for batch in batch_sizes for family in names.values()]
-    for batch, width, family in tqdm(cells, desc="objectives", unit="cell", disable=None, delay=2):
+    cells = list(itertools.product(widths, batch_sizes))
+    for width, batch in tqdm(cells, desc="objectives", unit="cell", disable=None, delay=2):
         calls = {}
-        for name in family:
+        for name in [*methods, *others]:
             call = _other(others[name], batch, width, device) if name in others else own(name, batch, width, device)
             if call is not None:
                 calls[name] = call
