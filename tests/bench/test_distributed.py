@@ -76,6 +76,7 @@ def start(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_they_share_gather_and_stop_at_one_step(start):
     codes, results = start("keep")
     assert codes == [0] * PROCESSES
@@ -86,6 +87,7 @@ def test_they_share_gather_and_stop_at_one_step(start):
         assert result["stops"] == results[0]["stops"] >= 20
 
 
+@pytest.mark.slow
 def test_one_that_is_gone_is_noticed_at_once(start):
     begun = time.monotonic()
     assert start("lose")[0] == [5, 0, 5]

@@ -18,6 +18,8 @@ from bench.cli import main
 from bench.errors import UserError
 from bench.store import RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "evaluate.curve_points=2", "batch_size=128"]
 EPOCHS = 4
@@ -217,7 +219,6 @@ def test_a_job_without_the_package_refuses_instead_of_recording_a_failure(missin
         worker.work_through({"output": str(tmp_path), "device": "cpu", "runs": [], "tensorboard": True})
 
 
-@pytest.mark.slow
 def test_of_several_processes_one_writes(words, tmp_path):
     pytest.importorskip("tensorboard")
     command = [sys.executable, "-m", "bench", *words(tmp_path, "--processes", "2", "--jobs", "1", "--tensorboard")]

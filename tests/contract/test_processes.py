@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 SCRIPT, ROOT = Path(__file__).parent / "trajectory.py", Path(__file__).parents[2]
 QUEUED = "swav:augment.local_views=1:queue_start=0"
 """Assigned over batch and queue from the second step on; at its defaults the queue waits longer than these steps."""

@@ -227,6 +227,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(pictures: Path, tmp_path: Path
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_two_processes_prepare_at_once(pictures: Path, tmp_path: Path) -> None:
     code = "print(prepare(Folder(sys.argv[1]), Path(sys.argv[2])).fingerprint)"
     processes = [run_python(code, pictures, tmp_path) for _ in range(2)]
@@ -236,6 +237,7 @@ def test_two_processes_prepare_at_once(pictures: Path, tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_killed_preparer_blocks_nobody(pictures: Path, tmp_path: Path) -> None:
     code = """
 import time

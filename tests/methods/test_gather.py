@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from bench.methods._gather import gather, own_rows, world_size
@@ -44,6 +45,7 @@ def test_one_process_gathers_nothing():
     assert own_rows(z) is z
 
 
+@pytest.mark.slow
 def test_rows_come_in_order_of_rank_and_their_gradients_add_up(tmp_path):
     script, root = tmp_path / "script.py", Path(__file__).parents[2]
     script.write_text(SCRIPT)

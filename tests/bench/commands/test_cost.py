@@ -31,6 +31,7 @@ def cost(tmp_path, *words):
     return main(["cost", "--data-root", str(tmp_path / "data"), "--output", str(tmp_path / "cost"), *words])
 
 
+@pytest.mark.slow
 def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     what = "step,rest,views,objective,growth"
     grid = ["--batch-sizes", "8,16", "--widths", "4,8"]
