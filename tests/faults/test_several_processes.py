@@ -41,7 +41,9 @@ def train(spec_of, data_root, tmp_path):
 
 @pytest.mark.parametrize("words", [["smi.gather=true"], ["smi.gather=true", "accumulate=2"]])
 def test_two_processes_see_the_pictures_and_views_of_one_and_learn_the_same(train, words):
-    (one,), two = train(1, *words), train(2, *words)
+    """Not to the last digits: a difference of 1e-7 in the first weights turns some ReLU over within the 20 steps, and
+    moves single weights by up to 1e-3. A gradient that is wrong by a part of it shows in how far all have moved."""
+    (start,), (one,), two = train(1, *words, "optimizer.lr=0"), train(1, *words), train(2, *words)
     assert len(one["seen"]) == len(two[0]["seen"]) == len(two[1]["seen"]) > 10
     for whole, *parts in zip(one["seen"], *(each["seen"] for each in two), strict=True):
         assert torch.equal(whole[0], torch.cat([indices for indices, _ in parts]))
@@ -49,10 +51,11 @@ def test_two_processes_see_the_pictures_and_views_of_one_and_learn_the_same(trai
             assert torch.equal(view, torch.cat(shares))
     for name, value in two[0]["state"].items():
         assert torch.equal(value, two[1]["state"][name]), f"{name} differs between the processes"
-        assert torch.allclose(value, one["state"][name], rtol=1e-3, atol=1e-5), name
+        moved = (one["state"][name] - start["state"][name]).norm()
+        assert (value - one["state"][name]).norm() <= 0.02 * moved, name
     assert two[0]["rows"] == two[1]["rows"]
     (row,), (other,) = one["rows"], two[0]["rows"]
-    assert other["loss"] == pytest.approx(row["loss"], rel=1e-4)
+    assert other["loss"] == pytest.approx(row["loss"], rel=1e-3)
 
 
 def test_the_weights_do_change(train):
