@@ -169,13 +169,13 @@ def test_a_run_is_the_same_run_however_its_pictures_come_and_whatever_interrupts
     kept, streamed = tmp_path / "kept", tmp_path / "streamed"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     options = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True, "timeout": 300}
-    done = subprocess.run(words(pictures, kept, tmp_path / "a", 60), **options)
+    done = subprocess.run(words(pictures, kept, tmp_path / "a", 30), **options)
     assert done.returncode == 0, done.stderr
     prepare(Folder(str(pictures)), tmp_path / "b", streamed=True)
     for number in (signal.SIGTERM, signal.SIGKILL):
         before = progress_of(streamed)
         process = subprocess.Popen(
-            words(pictures, streamed, tmp_path / "b", 60, "--checkpoint-seconds", "0"),
+            words(pictures, streamed, tmp_path / "b", 30, "--checkpoint-seconds", "0"),
             cwd=ROOT,
             env=environment,
             start_new_session=True,
@@ -192,8 +192,8 @@ def test_a_run_is_the_same_run_however_its_pictures_come_and_whatever_interrupts
         assert time.monotonic() - since < ahead.GRACE_SECONDS, "it has its step to end, and nothing to wait for"
         assert "Traceback" not in errors, errors
         wait_for_the_end_of(process.pid)
-    assert 3 <= progress_of(streamed) < 60, "the run was not interrupted: the test shows nothing"
-    done = subprocess.run(words(pictures, streamed, tmp_path / "b", 60), **options)
+    assert 3 <= progress_of(streamed) < 30, "the run was not interrupted: the test shows nothing"
+    done = subprocess.run(words(pictures, streamed, tmp_path / "b", 30), **options)
     assert done.returncode == 0, done.stderr
     assert outcome(streamed) == outcome(kept)
 
