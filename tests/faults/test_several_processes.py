@@ -58,6 +58,18 @@ def test_two_processes_see_the_pictures_and_views_of_one_and_learn_the_same(trai
     assert other["loss"] == pytest.approx(row["loss"], rel=1e-3)
 
 
+@pytest.mark.parametrize("words", [["smi.gather=true"], ["smi.gather=true", "accumulate=2"]])
+def test_the_first_steps_are_those_of_one_process_to_the_last_digits(train, words):
+    words = [*words, "data.fraction=0.2", "optimizer.warmup_fraction=0"]
+    (start,), (one,), two = train(1, *words, "optimizer.lr=0"), train(1, *words), train(2, *words)
+    assert 2 < one["step"] == two[0]["step"] < 6
+    for name, value in two[0]["state"].items():
+        expected = one["state"][name]
+        assert torch.allclose(value, expected, rtol=1e-3, atol=1e-5), name
+        if name.endswith("weight"):
+            assert (expected - start["state"][name]).abs().max() > 1e-4, name
+
+
 def test_the_weights_do_change(train):
     """Else the comparison above would show nothing."""
     (start,), (end,) = train(1, "optimizer.lr=0"), train(1)
