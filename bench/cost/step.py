@@ -126,21 +126,18 @@ def trace(spec: RunSpec, data: Data, device: torch.device, path: Path, steps: in
 
 def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
     """The stages of a step (see `measure`), each on what the one before gives, in the precision of the run."""
-    protocol, data, device = trainer.spec.protocol, trainer.data, trainer.device
+    data, device = trainer.data, trainer.device
     trainer.measure_step()  # the optimiser has its state
     batch = _ready(trainer)
     method, optimizer = trainer.method, trainer.optimizer
     large = batch.views[: pipeline.LARGE_VIEWS]
 
     def views() -> None:
-        for view, make in enumerate(trainer.batches.replayed):
-            make(batch.rows, view)
         if trainer.batches.replayed:
-            return
-        for view in range(protocol.augment.views):
-            drawn = pipeline.draw(protocol.augment, view, data.train.sizes[batch.rows], view)
-            side = protocol.augment.side(view, protocol.image_size)
-            pipeline.apply(batch.canvases, drawn, side, data.mean, data.std)
+            for view, make in enumerate(trainer.batches.replayed):
+                make(batch.rows, view)
+        else:
+            trainer.batches.views(batch.canvases, _drawn(trainer, batch.rows))
 
     def encoder() -> None:
         features = [method.encoder(view) for view in large]
@@ -182,11 +179,10 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
 
 
 def _ready(trainer: Trainer) -> Ready:
-    data, augment = trainer.data, trainer.spec.protocol.augment
+    data = trainer.data
     rows = torch.arange(trainer.spec.protocol.batch_size, device=data.train.device)
-    parameters = [pipeline.draw(augment, view, data.train.sizes[rows], view) for view in range(augment.views)]
     canvases = data.train.canvases(rows)
-    views = trainer.batches.views(canvases, parameters)
+    views = trainer.batches.views(canvases, _drawn(trainer, rows))
     with torch.no_grad(), trainer.forward_pass():
         features = trainer.method.encoder(views[0])
         embedding = trainer.method.embed(features)
@@ -198,6 +194,12 @@ def _ready(trainer: Trainer) -> Ready:
         feature_gradient=torch.full_like(features, 1e-3 / features.numel()),
         embedding_gradient=torch.full_like(embedding, 1e-3 / embedding.numel()),
     )
+
+
+def _drawn(trainer: Trainer, rows: Tensor) -> list[pipeline.Parameters]:
+    """Parameters of every view of the pictures `rows`."""
+    augment, sizes = trainer.spec.protocol.augment, trainer.data.train.sizes[rows]
+    return [pipeline.draw(augment, view, sizes, view) for view in range(augment.views)]
 
 
 def _in_forward_pass(call: Callable[[], object], trainer: Trainer) -> Callable[[], object]:
