@@ -204,8 +204,18 @@ def apply(images: Tensor, parameters: Parameters, size: int, mean: Tensor, std: 
     """One view, float32 (B, 3, size, size) channels last, of uint8 canvases (B, 3, H, W) with pictures of `sizes`.
 
     All tensors are on one device; `mean` and `std` (3,) normalise values in [0, 1]. Nothing waits for the device.
-    Autocast does not reach inside; torch.set_float32_matmul_precision does.
+    Autocast does not reach inside; torch.set_float32_matmul_precision does, on a GPU.
     """
+    if images.device.type == "cpu":
+        from bench.augment import compiled  # numba takes a second to import, and a GPU needs none of it
+
+        return compiled.views(images, parameters.boxes, parameters.flips, parameters.operations, size, mean, std)
+    return apply_to_batch(images, parameters, size, mean, std)
+
+
+@torch.no_grad()
+def apply_to_batch(images: Tensor, parameters: Parameters, size: int, mean: Tensor, std: Tensor) -> Tensor:
+    """What `apply` does on a GPU: every operation on the whole batch, or as much of it as memory allows."""
     views = torch.empty(len(images), 3, size, size, device=images.device, memory_format=torch.channels_last)
     with torch.autocast(images.device.type, enabled=False):
         for samples in chunks(images, numbers=3 * size * size):

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 import torchvision.transforms.functional as reference
 from hypothesis import given, settings
@@ -9,9 +10,16 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from torchvision.transforms import RandomResizedCrop
 
-from bench.augment import crop
+from bench.augment import compiled, crop
 
 sides = st.integers(1, 70)
+
+
+def compiled_crop(canvases, boxes, flips, size):
+    return compiled.views(canvases, boxes, flips, {}, size, torch.zeros(3), torch.ones(3))
+
+
+both_ways = pytest.mark.parametrize("resample", [crop.resample, compiled_crop])
 
 
 def generator(seed):
@@ -67,6 +75,7 @@ def test_pictures_too_elongated_for_any_try_fall_back_to_the_centre_as_in_torchv
         assert boxes.tolist() == [list(expected)] * 5
 
 
+@both_ways
 @settings(deadline=None)
 @given(
     height=sides,
@@ -76,42 +85,45 @@ def test_pictures_too_elongated_for_any_try_fall_back_to_the_centre_as_in_torchv
     noisy=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-def test_resampling_equals_torchvisions_resized_crop(height, width, size, margin, noisy, seed):
+def test_resampling_equals_torchvisions_resized_crop(resample, height, width, size, margin, noisy, seed):
     canvas = pictures(6, height + margin, width + margin, seed)
     if noisy:
         canvas = torch.randint(0, 256, canvas.shape, generator=generator(seed), dtype=torch.uint8)
     boxes = crop.random_boxes(*chances(height, width, 6, (0.05, 1.0), seed))
     flips = torch.rand(6, generator=generator(seed)) < 0.5
-    views = crop.resample(canvas, boxes, flips, size)
+    views = resample(canvas, boxes, flips, size)
     expected = [resized_crop(*sample, size) for sample in zip(canvas, boxes, flips, strict=True)]
     torch.testing.assert_close(views, torch.stack(expected), rtol=0, atol=2e-5)
 
 
+@both_ways
 @settings(deadline=None)
 @given(height=sides, width=sides, size=st.integers(2, 40), first=st.integers(0, 5), seed=st.integers(0, 2**32))
-def test_a_view_does_not_depend_on_the_batch_around_it(height, width, size, first, seed):
+def test_a_view_does_not_depend_on_the_batch_around_it(resample, height, width, size, first, seed):
     """Bit for bit: processes that share a batch see what one alone would."""
     canvas = pictures(6, height, width, seed)
     boxes = crop.random_boxes(*chances(height, width, 6, (0.05, 1.0), seed))
     flips = torch.rand(6, generator=generator(seed)) < 0.5
-    together = crop.resample(canvas, boxes, flips, size)
+    together = resample(canvas, boxes, flips, size)
     for part in (slice(first, first + 1), slice(0, first + 1), slice(first, 6)):
-        assert torch.equal(crop.resample(canvas[part], boxes[part], flips[part], size), together[part])
+        assert torch.equal(resample(canvas[part], boxes[part], flips[part], size), together[part])
 
 
-def test_pixels_outside_the_box_do_not_count():
+@both_ways
+def test_pixels_outside_the_box_do_not_count(resample):
     box = torch.tensor([[8, 5, 20, 25]])
     canvas = pictures(1, 40, 40)
     changed = torch.full_like(canvas, 255)
     changed[:, :, 8:28, 5:30] = canvas[:, :, 8:28, 5:30]
     flips = torch.tensor([False])
-    assert torch.equal(crop.resample(canvas, box, flips, 12), crop.resample(changed, box, flips, 12))
+    assert torch.equal(resample(canvas, box, flips, 12), resample(changed, box, flips, 12))
 
 
-def test_whole_picture_at_its_own_size_is_unchanged():
+@both_ways
+def test_whole_picture_at_its_own_size_is_unchanged(resample):
     canvas = pictures(2, 32, 32)
     boxes = torch.tensor([[0, 0, 32, 32]] * 2)
-    views = crop.resample(canvas, boxes, torch.tensor([False, True]), 32)
+    views = resample(canvas, boxes, torch.tensor([False, True]), 32)
     expected = torch.stack([canvas[0], canvas[1].flip(-1)]) / 255
     torch.testing.assert_close(views, expected, rtol=0, atol=1e-7)
 

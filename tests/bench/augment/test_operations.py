@@ -6,7 +6,7 @@ import torchvision.transforms.functional as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.augment import blur, color
+from bench.augment import blur, color, compiled
 from bench.augment.solarize import solarize
 
 COLOURS = {
@@ -37,11 +37,25 @@ def images(seed, size=24, batch=8):
     return (mixed * 255).round() / 255  # values of real pictures: ties between channels happen
 
 
+def of_compiled(name):
+    """The operation as functions like those of COLOURS, of pictures that lie whole and unscaled in their canvases."""
+
+    def operation(pictures, values):
+        batch, _, size, _ = pictures.shape
+        canvases, boxes = (pictures * 255).round().byte(), torch.tensor([[0, 0, size, size]] * batch)
+        flips = torch.zeros(batch, dtype=torch.bool)
+        return compiled.views(canvases, boxes, flips, {name: values}, size, torch.zeros(3), torch.ones(3))
+
+    return operation
+
+
+@pytest.mark.parametrize("way", ["batch", "compiled"])
 @pytest.mark.parametrize("name", COLOURS)
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32))
-def test_operation_agrees_with_torchvision(name, seed):
+def test_operation_agrees_with_torchvision(name, way, seed):
     ours, theirs, (low, high) = COLOURS[name]
+    ours = of_compiled(name) if way == "compiled" else ours
     pictures = images(seed)
     values = low + (high - low) * torch.rand(len(pictures), generator=torch.Generator().manual_seed(seed))
     values[0] = low
@@ -50,9 +64,10 @@ def test_operation_agrees_with_torchvision(name, seed):
     torch.testing.assert_close(ours(pictures, values), torch.stack(expected), rtol=0, atol=5e-6)
 
 
+@pytest.mark.parametrize("way", ["batch", "compiled"])
 @pytest.mark.parametrize("name", COLOURS)
-def test_identity_parameter_leaves_pictures_alone(name):
-    operation, _, _ = COLOURS[name]
+def test_identity_parameter_leaves_pictures_alone(name, way):
+    operation = of_compiled(name) if way == "compiled" else COLOURS[name][0]
     pictures = images(3)
     torch.testing.assert_close(operation(pictures, torch.full((8,), IDENTITIES[name])), pictures, rtol=0, atol=1e-6)
 
@@ -65,18 +80,20 @@ def test_a_sample_does_not_depend_on_its_batch(name):
     torch.testing.assert_close(operation(pictures, values), alone, rtol=0, atol=1e-6)
 
 
-def test_greyscale_is_torchvisions_where_chosen_and_exactly_the_picture_elsewhere():
+@pytest.mark.parametrize("operation", [color.to_grayscale, of_compiled("grayscale")])
+def test_greyscale_is_torchvisions_where_chosen_and_the_picture_elsewhere(operation):
     pictures = images(5)
     chosen = torch.tensor([1.0, 0.0] * 4)
-    ours = color.to_grayscale(pictures, chosen)
-    assert torch.equal(ours[1::2], pictures[1::2])
+    ours = operation(pictures, chosen)
+    torch.testing.assert_close(ours[1::2], pictures[1::2], rtol=0, atol=1e-7)
     expected = reference.rgb_to_grayscale(pictures[::2], num_output_channels=3)
     torch.testing.assert_close(ours[::2], expected, rtol=0, atol=1e-6)
 
 
-def test_a_value_equal_to_the_threshold_is_inverted():
-    pictures = torch.full((1, 3, 2, 2), 0.25)
-    assert torch.equal(solarize(pictures, torch.tensor([0.25])), 1 - pictures)
+@pytest.mark.parametrize("operation", [solarize, of_compiled("solarize")])
+def test_a_value_equal_to_the_threshold_is_inverted(operation):
+    pictures = torch.full((1, 3, 2, 2), 51 / 255)
+    torch.testing.assert_close(operation(pictures, pictures[:, 0, 0, 0]), 1 - pictures)
 
 
 @pytest.mark.parametrize(("size", "taps"), [(8, 3), (32, 3), (64, 7), (96, 9), (224, 23)])

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torchvision.transforms import functional as reference
 
-from bench.augment import chunks, pipeline
-from bench.augment.pipeline import Augmentation, apply, centre_crop, draw
+from bench.augment import chunks, crop, pipeline
+from bench.augment.pipeline import Augmentation, apply, apply_to_batch, centre_crop, draw
 from bench.config.check import build
 from bench.errors import UserError
 
@@ -157,13 +157,14 @@ def test_slices_equal_the_whole_and_values_lie_between_0_and_1(augmentation, see
 def test_chunks_do_not_change_a_view(monkeypatch):
     images, sizes = batch(16, 32)
     drawn = draw(Augmentation(blur=[1.0, 1.0]), 0, sizes, 9)
-    whole = apply(images, drawn, 32, ZERO, ONE)
-    monkeypatch.setattr(chunks, "CPU_NUMBERS", 3 * 3 * 32 * 32)
+    whole = apply_to_batch(images, drawn, 32, ZERO, ONE)
+    monkeypatch.setattr(chunks, "NUMBERS", 3 * 3 * 32 * 32)
     assert len(list(chunks.chunks(images, numbers=3 * 32 * 32))) == 6
-    torch.testing.assert_close(apply(images, drawn, 32, ZERO, ONE), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(apply_to_batch(images, drawn, 32, ZERO, ONE), whole, rtol=0, atol=1e-6)
 
 
-def test_views_are_what_torchvision_makes_of_the_same_parameters():
+@pytest.mark.parametrize("apply", [apply, apply_to_batch])
+def test_views_are_what_torchvision_makes_of_the_same_parameters(apply):
     images, sizes = batch(16)
     drawn = draw(Augmentation(jitter=1.0, grayscale=0.5, blur=[0.5, 0.5], solarize=[0.0, 0.0]), 0, sizes, 11)
     mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
@@ -183,7 +184,8 @@ def test_views_are_what_torchvision_makes_of_the_same_parameters():
         torch.testing.assert_close(views[i], expected, rtol=0, atol=2e-4)
 
 
-def test_autocast_outside_does_not_lower_the_precision():
+@pytest.mark.parametrize("apply", [apply, apply_to_batch])
+def test_autocast_outside_does_not_lower_the_precision(apply):
     images, sizes = batch()
     drawn = draw(EVERYTHING, 0, sizes, 2)
     plain = apply(images, drawn, 24, ZERO, ONE)
@@ -200,8 +202,8 @@ def test_nothing_depends_on_values_that_only_the_device_knows():
         with pytest.raises(DataDependentOutputException):
             sizes.max().item()
         drawn = draw(EVERYTHING, 0, sizes, 5)
-        assert apply(images, drawn, 24, torch.zeros(3), torch.ones(3)).shape == (4, 3, 24, 24)
-        assert centre_crop(images, sizes, 24, torch.zeros(3), torch.ones(3)).shape == (4, 3, 24, 24)
+        assert apply_to_batch(images, drawn, 24, torch.zeros(3), torch.ones(3)).shape == (4, 3, 24, 24)
+        assert crop.central_boxes(sizes).shape == (4, 4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
