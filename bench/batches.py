@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -28,8 +27,6 @@ class Batches:
 
     def __init__(self, spec: RunSpec, data: Data, order: Order, total_steps: int, device: torch.device) -> None:
         self.spec, self.data, self.order, self.total_steps, self.device = spec, data, order, total_steps, device
-        if device.type == "cpu":
-            importlib.import_module("bench.augment.compiled")  # compiles, which no step is to be charged with
         self.replayed = self._captured_views()
         """What makes each view by CUDA graphs; empty where none are used."""
         self._on_device: tuple[int, Tensor] | None = None

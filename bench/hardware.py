@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
+import importlib.metadata
 import os
 import platform
 import re
@@ -57,6 +59,7 @@ def _cpu_has_bfloat16() -> bool:
 def prepare_process(device: torch.device, threads: int) -> None:
     """Threads and arithmetic of this process: deterministic kernels on a CPU; on a GPU the fastest convolutions.
 
+    On a CPU the functions that make views are compiled too, or loaded, before any clock or peak of memory starts.
     Never TF32: what is called float32, objectives above all, has float32's mantissa.
     """
     torch.set_num_threads(threads)
@@ -64,6 +67,7 @@ def prepare_process(device: torch.device, threads: int) -> None:
         torch.use_deterministic_algorithms(True)
         # Filling every new tensor with NaN is for finding bugs; it took 8 % of a step (paired, slim ResNet, 64 px).
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        importlib.import_module("bench.augment.compiled")
     else:
         if device.index is not None:  # torch refuses plain "cuda", which is the current one anyhow
             torch.cuda.set_device(device)  # what takes the current one, as pinned memory does, means this one
@@ -81,6 +85,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "git_dirty": dirty,
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # its own class cannot be in a checkpoint
+        "numba": importlib.metadata.version("numba") if device.type == "cpu" else None,  # makes the views there
         "platform": platform.platform(),
         "host": platform.node(),
         "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),

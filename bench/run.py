@@ -33,7 +33,18 @@ from bench.seeds import derive
 from bench.spec import RunSpec
 from bench.store import RunFolder, digests, disk_trouble
 
-BITS = ("bench", "git_commit", "git_dirty", "python", "torch", "hardware", "cpu_capability", "device", "threads")
+BITS = (
+    "bench",
+    "git_commit",
+    "git_dirty",
+    "python",
+    "torch",
+    "numba",
+    "hardware",
+    "cpu_capability",
+    "device",
+    "threads",
+)
 """Facts of environment.json on which the bits of a result hang."""
 GEOMETRY_IMAGES = 2048
 """Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
@@ -138,7 +149,8 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
 
 def _moved(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> list[str]:
     """What is another than at the checkpoint with which the run goes on, and can change the last bits of its result."""
-    return [f"{name} {before[name]} became {now[name]} at step {step}" for name in BITS if before[name] != now[name]]
+    old = {name: before.get(name) for name in BITS}  # an earlier version may not have noted all
+    return [f"{name} {old[name]} became {now[name]} at step {step}" for name in BITS if old[name] != now[name]]
 
 
 def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """Views on a CPU: picture after picture, each from its crop to its last operation in the processor's cache.
 
-The same as `pipeline.apply_to_batch`, which works on whole batches, in functions that numba compiles: five times as
-fast. In here a view lies on its side, [channel, column, row], so that both passes of resampling add up rows of memory.
-Constants are float32 since numba computes a float32 with a Python number in float64.
+The same as `pipeline.apply_to_batch`, which works on whole batches, in functions that numba compiles. In here a view is
+stored [channel, column, row] (transposed), so that both passes of resampling add up contiguous rows of memory. numba
+promotes float32 with a Python number to float64, hence the float32 constants.
 
-Importing this compiles, for seconds the first time; numba keeps the result beside this file (or in its cache folder)
-for as long as this file is not changed. All that is compiled is therefore in this one file.
+The first import compiles, about 10 s; numba keeps the result in a cache, beside this file where that can be written.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite.binding
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -42,24 +44,28 @@ def views(
 ) -> Tensor:
     """One view, float32 (B, 3, size, size) channels last, of uint8 canvases (B, 3, H, W); see `pipeline.Parameters`.
 
-    As many threads as torch has share the batch. Raises ValueError where a box leaves the canvas.
+    As many threads as torch has share the batch. Raises ValueError where a box leaves the canvas, or shapes differ from
+    these: what is compiled does not look where it reads.
     """
     batch, _, height, width = images.shape
+    values = torch.stack(list(operations.values()), dim=1).float() if operations else torch.empty(batch, 0)
+    shapes = [tuple(tensor.shape) for tensor in (images, boxes, flips, values, mean, std)]
+    if shapes != [(batch, 3, height, width), (batch, 4), (batch,), (batch, len(operations)), (3,), (3,)]:
+        raise ValueError(f"Canvases, boxes, flips, operations, mean and std have the shapes {shapes}.")
     inside = (boxes[:, :2] >= 0) & (boxes[:, 2:] > 0) & (boxes[:, :2] + boxes[:, 2:] <= torch.tensor([height, width]))
     if not inside.all():
         raise ValueError(f"A box leaves its canvas of {height} x {width} pixels.")
-    values = torch.stack(list(operations.values()), dim=1) if operations else torch.empty(batch, 0)
     result = torch.empty(batch, size, size, 3)
     codes = np.array([OPERATIONS.index(name) for name in operations], dtype=np.int64)
     radius = blur.kernel_size(size) // 2
-    normalisation = mean.numpy(), std.numpy()
+    normalisation = _array(mean), _array(std)
     samples = [_array(tensor) for tensor in (images, boxes, flips, values, result)]
 
     def make(start: int, stop: int) -> None:
         canvases, own_boxes, own_flips, own_values, own_result = (array[start:stop] for array in samples)
         _views(canvases, own_boxes, own_flips, codes, own_values, radius, *normalisation, own_result)
 
-    threads = min(torch.get_num_threads(), batch)
+    threads = torch.get_num_threads()
     if threads == 1:
         make(0, batch)
     else:
@@ -74,7 +80,7 @@ def _array(tensor: Tensor) -> Array:
 
 
 def _compiled(function: F) -> F:
-    return numba.njit(function, nogil=True, error_model="numpy")
+    return numba.njit(function, error_model="numpy")
 
 
 @_compiled
@@ -101,9 +107,9 @@ def _taps(length: int, firsts: Array, counts: Array, weights: Array) -> None:
 
 @_compiled
 def _crop(canvas: Array, box: Array, flip: bool, view: Array, scratch: Array, line: Array, taps: Any) -> None:
-    """The box of a canvas (3, H, W) as a `view` (3, S, S) on its side, in [0, 1]; `crop.resample` for one picture.
+    """The box of a canvas (3, H, W) as a `view` (3, S, S), transposed, in [0, 1]; `crop.resample` for one picture.
 
-    `scratch` (3, W, S) takes the box with its columns resampled, on its side; `line` (W,) one row of it.
+    `scratch`, at least (3, W, S), takes the box after the vertical pass, transposed; `line`, at least (W,), one row.
     """
     firsts, counts, weights = taps
     top, left, height, width = box
@@ -213,7 +219,7 @@ def _reflected(position: int, size: int) -> int:
 
 @_compiled
 def _blur(view: Array, sigma: Any, radius: int, plane: Array, line: Array) -> None:
-    """`blur.gaussian_blur` for one picture; `plane` (S, S) and `line` (S + 2 radius,) are scratch."""
+    """`blur.gaussian_blur` for one picture; scratch are `plane` (S, S) and `line`, at least (S + 2 radius,)."""
     size = view.shape[1]
     weights = np.empty(2 * radius + 1, float32)
     for tap in range(len(weights)):
@@ -258,7 +264,7 @@ def _make_views(
 ) -> None:
     """`views` (B, S, S, 3) of `canvases`; `codes` (N,) are the operations in order, `values` (B, N) their parameters.
 
-    A parameter that changes nothing is passed over.
+    A parameter that changes nothing is passed over. `scratch` and `line` serve crop, contrast and blur by turns.
     """
     _, _, height, width = canvases.shape
     size = views.shape[1]
@@ -302,7 +308,18 @@ def _compile(cache: bool) -> Callable[..., None]:
     return numba.njit(TYPES, cache=cache, nogil=True, error_model="numpy")(_make_views)
 
 
+def _fingerprint() -> str:
+    """Of all that the machine code hangs on but numba and Python, which numba looks at itself.
+
+    In the name of its file in the cache no process meets what another kind of processor, or other code, has left.
+    """
+    processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
+    facts = repr((*processor, color.LUMA)).encode() + Path(__file__).read_bytes()
+    return hashlib.sha256(facts).hexdigest()[:12]
+
+
+_make_views.__qualname__ += f"-{_fingerprint()}"
 try:
     _views = _compile(cache=True)
-except RuntimeError:  # no folder can be written: anew in every process
+except Exception:  # no cache that can be written, or read: anew in every process, which raises what is wrong otherwise
     _views = _compile(cache=False)

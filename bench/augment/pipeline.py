@@ -201,13 +201,13 @@ def parameters(
 
 @torch.no_grad()
 def apply(images: Tensor, parameters: Parameters, size: int, mean: Tensor, std: Tensor) -> Tensor:
-    """One view, float32 (B, 3, size, size) channels last, of uint8 canvases (B, 3, H, W) with pictures of `sizes`.
+    """One view, float32 (B, 3, size, size) channels last, of uint8 canvases (B, 3, H, W).
 
     All tensors are on one device; `mean` and `std` (3,) normalise values in [0, 1]. Nothing waits for the device.
     Autocast does not reach inside; torch.set_float32_matmul_precision does, on a GPU.
     """
     if images.device.type == "cpu":
-        from bench.augment import compiled  # numba takes a second to import, and a GPU needs none of it
+        from bench.augment import compiled  # slow to import, and a GPU does without
 
         return compiled.views(images, parameters.boxes, parameters.flips, parameters.operations, size, mean, std)
     return apply_to_batch(images, parameters, size, mean, std)

@@ -14,6 +14,7 @@ EXAMPLES = """examples:
 PACKAGES = (
     "torch",
     "torchvision",
+    "numba",
     "numpy",
     "scipy",
     "hydra-core",

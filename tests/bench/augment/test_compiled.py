@@ -1,11 +1,12 @@
 """Compiled views are those of the operations on whole batches; each operation against torchvision: test_operations."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.augment import compiled, pipeline
@@ -22,6 +23,7 @@ def batch(height, width, count=12, seed=0):
 
 
 @settings(deadline=None)
+@example(height=21, width=33, size=224, seed=0)
 @given(height=st.integers(8, 90), width=st.integers(8, 90), size=st.integers(8, 40), seed=st.integers(0, 2**63 - 1))
 def test_views_are_those_of_operations_on_whole_batches(height, width, size, seed):
     images, sizes = batch(height, width, seed=seed % 2**32)
@@ -45,11 +47,43 @@ def test_threads_and_the_batch_around_it_do_not_change_a_view():
     assert torch.equal(together, alone)
 
 
+def test_no_pictures_give_no_views():
+    drawn = draw(EVERYTHING, 1, torch.empty(0, 2, dtype=torch.int64), 3)
+    assert apply(torch.empty(0, 3, 20, 20, dtype=torch.uint8), drawn, 16, MEAN, STD).shape == (0, 3, 16, 16)
+
+
+def arguments():
+    return {
+        "images": torch.zeros(2, 3, 10, 10, dtype=torch.uint8),
+        "boxes": torch.tensor([[0, 0, 10, 10]] * 2),
+        "flips": torch.zeros(2, dtype=torch.bool),
+        "operations": {"hue": torch.zeros(2)},
+        "size": 8,
+        "mean": MEAN,
+        "std": STD,
+    }
+
+
 @pytest.mark.parametrize("box", [[-1, 0, 4, 4], [0, 0, 11, 4], [0, 7, 4, 4], [0, 0, 0, 4]])
 def test_a_box_beyond_its_canvas_is_an_error(box):
-    canvases, flips = torch.zeros(2, 3, 10, 10, dtype=torch.uint8), torch.zeros(2, dtype=torch.bool)
     with pytest.raises(ValueError, match="leaves its canvas of 10 x 10"):
-        compiled.views(canvases, torch.tensor([[0, 0, 10, 10], box]), flips, {}, 8, MEAN, STD)
+        compiled.views(**arguments() | {"boxes": torch.tensor([[0, 0, 10, 10], box])})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": torch.zeros(2, 1, 10, 10, dtype=torch.uint8)},
+        {"boxes": torch.tensor([[0, 0, 10, 10]])},
+        {"flips": torch.zeros(1, dtype=torch.bool)},
+        {"operations": {"hue": torch.zeros(3)}},
+        {"std": torch.ones(1)},
+    ],
+)
+def test_shapes_that_differ_are_an_error(wrong):
+    assert compiled.views(**arguments()).shape == (2, 3, 8, 8)
+    with pytest.raises(ValueError, match="shapes"):
+        compiled.views(**arguments() | wrong)
 
 
 def test_operations_have_one_name():
@@ -62,14 +96,19 @@ def test_nothing_is_compiled_where_no_view_is_made_on_a_cpu():
 
 
 @pytest.mark.slow
-def test_without_a_folder_to_keep_it_in_it_is_compiled_anew():
-    code = (
-        "import tempfile, numba\n"
-        "def full(**kwargs): raise OSError\n"
-        "tempfile.TemporaryFile = full\n"  # how numba tries whether a folder can be written
-        "from bench.augment import compiled\n"
-        "print(compiled._views.signatures, compiled._views.stats.cache_path)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "uint8" in done.stdout, done.stderr
-    assert done.stdout.endswith("None\n")
+def test_without_a_folder_for_it_or_with_a_broken_file_in_it_it_is_compiled_anew(tmp_path):
+    code = "from bench.augment import compiled; print(compiled._views.signatures, compiled._views.stats.cache_path)"
+    # how numba tries whether a folder can be written
+    nowhere = "import tempfile, numba\ndef full(**kwargs): raise OSError\ntempfile.TemporaryFile = full\n"
+
+    def load(code):
+        cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | cache)
+        assert "uint8" in done.stdout, done.stderr
+        return done.stdout.endswith("None\n")
+
+    assert load(nowhere + code)
+    assert not load(code)
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(b"")
+    assert load(code)

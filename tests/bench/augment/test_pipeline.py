@@ -138,9 +138,10 @@ def test_side_of_a_local_view():
     assert Augmentation(local_size=40).side(3, 224) == 40
 
 
+@pytest.mark.parametrize("apply", [apply, apply_to_batch])
 @settings(deadline=None, max_examples=40)
 @given(augmentation=augmentations, seed=st.integers(0, 2**63 - 1), cut=st.integers(1, 11), size=st.integers(8, 40))
-def test_slices_equal_the_whole_and_values_lie_between_0_and_1(augmentation, seed, cut, size):
+def test_slices_equal_the_whole_and_values_lie_between_0_and_1(apply, augmentation, seed, cut, size):
     images, sizes = batch(seed=seed % 2**32)
     drawn = draw(augmentation, 1, sizes, seed)
     whole = apply(images, drawn, size, ZERO, ONE)
