@@ -78,17 +78,16 @@ def measure(run: FinishedRun, data: Data, rows: Tensor, seed: int) -> tuple[Tens
     encoder = run.encoder(device)
     plain = extract(encoder, data.test, protocol.image_size, data.mean, data.std, "float32", rows)
     sizes = data.test.sizes[rows]
+    parts = [slice(start, start + BATCH) for start in range(0, len(rows), BATCH)]
     views = []
     for view in range(pipeline.LARGE_VIEWS):
         drawn = pipeline.draw(protocol.augment, view, sizes, derive(seed, "analysis", "views", view))
-        parts = []
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, start + BATCH)
-            canvases = data.test.canvases(rows[part])
-            parts.append(
-                encoder(pipeline.apply(canvases, drawn[part], protocol.image_size, data.mean, data.std)).float()
-            )
-        views.append(torch.cat(parts))
+        batches = data.test.stream(rows[part] for part in parts)
+        made = (
+            pipeline.apply(canvases, drawn[part], protocol.image_size, data.mean, data.std)
+            for part, canvases in zip(parts, batches, strict=True)
+        )
+        views.append(torch.cat([encoder(pictures).float() for pictures in made]))
     first, second = views
     return plain, {
         "images": len(rows),
