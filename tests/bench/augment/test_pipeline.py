@@ -211,7 +211,7 @@ def test_nothing_depends_on_values_that_only_the_device_knows():
 def test_a_gpu_makes_the_same_views_without_waiting():
     images, sizes = batch()
     drawn = draw(EVERYTHING, 0, sizes, 5)
-    on_cpu = apply(images, drawn, 24, ZERO, ONE)
+    on_cpu = apply_to_batch(images, drawn, 24, ZERO, ONE)
     images, sizes, zero, one = (tensor.cuda() for tensor in (images, sizes, ZERO, ONE))
     moved = pipeline.Parameters(
         drawn.boxes.cuda(), drawn.flips.cuda(), {name: values.cuda() for name, values in drawn.operations.items()}
