@@ -95,20 +95,27 @@ def test_nothing_is_compiled_where_no_view_is_made_on_a_cpu():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+LOAD = "from bench.augment import compiled; print(compiled._views.signatures, compiled._views.stats.cache_path)"
+
+
+def loaded(cache, code=LOAD):
+    """Whether the compiled functions have a place in a cache folder; they are there in any case."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert "uint8" in done.stdout, done.stderr
+    return not done.stdout.endswith("None\n")
+
+
 @pytest.mark.slow
-def test_without_a_folder_for_it_or_with_a_broken_file_in_it_it_is_compiled_anew(tmp_path):
-    code = "from bench.augment import compiled; print(compiled._views.signatures, compiled._views.stats.cache_path)"
+def test_without_a_folder_to_keep_it_in_it_is_compiled_anew(tmp_path):
     # how numba tries whether a folder can be written
     nowhere = "import tempfile, numba\ndef full(**kwargs): raise OSError\ntempfile.TemporaryFile = full\n"
+    assert not loaded(tmp_path, nowhere + LOAD)
 
-    def load(code):
-        cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | cache)
-        assert "uint8" in done.stdout, done.stderr
-        return done.stdout.endswith("None\n")
 
-    assert load(nowhere + code)
-    assert not load(code)
+@pytest.mark.soak
+def test_a_broken_file_in_the_folder_has_it_compiled_anew(tmp_path):
+    assert loaded(tmp_path)
     (index,) = tmp_path.rglob("*.nbi")
     index.write_bytes(b"")
-    assert load(code)
+    assert not loaded(tmp_path)
