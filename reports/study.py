@@ -157,6 +157,9 @@ def comparisons(runs: pd.DataFrame, record: Record, options: Mapping[str, Any]) 
         words = variant_words(cells[0].variant)
         arms = {cell.key: cell.arm for cell in cells}
         for comparison in compare(own, named, **options)[0]:
+            if record.reference and not named:  # it has no run here, and no other arm is to stand in for it
+                rows = [replace(row, against=None) for row in comparison.rows]
+                comparison = replace(comparison, reference=None, rows=rows, detectable={})
             comparison = _by_arm(comparison, arms)
             name, title = comparison.name, comparison.title
             if words:

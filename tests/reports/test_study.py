@@ -17,6 +17,7 @@ from bench.reports.flags import red_flags
 from bench.reports.load import load
 from bench.reports.page import write_report
 from bench.reports.power import smallest_detectable_difference
+from bench.reports.sentences import answer
 from bench.reports.study import Cell, Group, Options, Record, comparisons, contrast, groups_of
 from bench.reports.verify import verify
 
@@ -286,6 +287,21 @@ def test_declared_runs_that_never_began_are_flagged(study: Declared, tmp_path: P
         "Never begun: seed 5 of smi; seed 5 of barlow; every run of byol are missing (they were declared)."
     ]
     assert red_flags(large) == ["Never begun: seed 5 of smi; seed 5 of barlow are missing (they were declared)."]
+
+
+def test_no_other_arm_stands_in_for_a_reference_without_runs(study: Declared, tmp_path: Path) -> None:
+    assert study.study is not None
+    assert study.study.reference == "barlow"
+    runs = load([tmp_path / "runs"])
+    small, _ = comparisons(runs, study.study, {})
+    lost = runs["id"].isin(small.runs["id"]) & runs["id"].str.contains("/barlow/")
+    without, same = comparisons(runs[~lost], study.study, {})
+    assert small.reference is not None
+    assert any(row.against for row in small.rows)
+    assert without.reference is None
+    assert not any(row.against for row in without.rows)
+    assert answer(without) == [f"On {small.title} there is no run of the reference, so that nothing is compared."]
+    assert same.reference is not None
 
 
 def test_only_the_declared_seeds_count(study: Declared, tmp_path: Path) -> None:
