@@ -154,7 +154,7 @@ def test_packed_runs_share_a_job_and_its_gpu(cluster, place, wait_until):
     assert len(list((place / "runs/.slurm").glob(f"*/{job}_*_log.out"))) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_run_in_two_processes(cluster, place):
     cluster.bench(*on_cluster(place, "--wait", "--processes=2", methods="smi"))
     assert (only_run(place) / "result.json").exists()
@@ -188,7 +188,7 @@ def test_a_preempted_run_goes_on_as_if_nothing_had_been(cluster, place, uninterr
     assert_same(only_run(place), uninterrupted)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_run_goes_on_that_an_administrator_queued_again(cluster, place, uninterrupted, wait_until):
     """SLURM then ends the job without the notice that its profile asks for."""
     cluster.bench(*on_cluster(place, epochs=LONG))
