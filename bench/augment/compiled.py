@@ -10,6 +10,8 @@ The first import compiles, about 10 s; numba keeps the result in a cache, beside
 from __future__ import annotations
 
 import hashlib
+import pickle
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -321,5 +323,10 @@ def _fingerprint() -> str:
 _make_views.__qualname__ += f"-{_fingerprint()}"
 try:
     _views = _compile(cache=True)
-except Exception:  # no cache that can be written, or read: anew in every process, which raises what is wrong otherwise
+except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:  # how a cache fails
+    warnings.warn(
+        f"The functions that make views are compiled anew in every process, about 10 s each: {error!r}. "
+        "Set NUMBA_CACHE_DIR to a folder that can be written.",
+        stacklevel=1,
+    )
     _views = _compile(cache=False)

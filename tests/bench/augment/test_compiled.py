@@ -103,7 +103,9 @@ def loaded(cache, code=LOAD):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert "uint8" in done.stdout, done.stderr
-    return not done.stdout.endswith("None\n")
+    kept = not done.stdout.endswith("None\n")
+    assert ("NUMBA_CACHE_DIR" in done.stderr) != kept  # the user is told
+    return kept
 
 
 @pytest.mark.slow
