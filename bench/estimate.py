@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ def print_estimate(
         if result is not None and result["status"] != "failed":
             print(f"{spec.id}  {result['status']}")
             continue
-        kind = spec.id.rpartition("/")[0]
+        kind = _kind(spec)
         if kind not in estimates:
             trainer = _trainer(spec, data_root, store_root, device)
             streamed |= trainer.data.train.come_ahead
@@ -67,6 +68,17 @@ def print_estimate(
         print(
             "Pictures come from other processes, some batches ahead: should decoding take longer, it is not seen here."
         )
+
+
+def _kind(spec: RunSpec) -> str:
+    """Same for runs that cost the same: which differ in seeds, or in numbers that are multiplied with."""
+    canonical = spec.canonical()
+    for name in ("seed", "seeds", "recipe"):
+        del canonical[name]
+    config = canonical["method"]["config"]
+    canonical["method"]["config"] = {key: value for key, value in config.items() if not isinstance(value, float)}
+    canonical["optimizer"] = spec.protocol.optimizer.name
+    return json.dumps(canonical, sort_keys=True)
 
 
 def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:

@@ -211,8 +211,9 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace, missing_o
         words += ["--rates", ",".join(f"{rate:g}" for rate in rates)] if rates else []
         words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device")) + settings
         words += ["--tensorboard"] if arguments.tensorboard else []
+        words += ["--dry-run"] if arguments.dry_run else []
         print(f"\npython -m bench {shlex.join(words)}", flush=True)
-        code = max(code, 0 if arguments.dry_run else bench(words))
+        code = max(code, bench(words))
     return code
 
 

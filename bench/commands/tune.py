@@ -22,6 +22,7 @@ HELP = "Search settings for several methods with equal budgets, on validation da
 EXAMPLES = """examples:
   python -m bench tune --methods smi,barlow,vicreg --dataset digits --trials 16 --trial-seconds 60
   python -m bench tune --methods smi,smi:transform=identity --dataset imagewoof --output tuning
+  python -m bench tune --methods smi --dataset imagewoof --dry-run
   python -m bench run --methods smi,barlow --dataset digits --recipe tuning/digits-quick.yaml
 
 The first trial of every method is the preset with the method's defaults; the others are quasi-random points in the
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("tuning"), metavar="DIR", help="where trials and recipe go; default tuning"
     )
+    parser.add_argument("--dry-run", action="store_true", help="print the trials and their estimated cost, run nothing")
     parser.add_argument(
         "--save",
         type=Path,
@@ -82,6 +84,12 @@ def main(arguments: argparse.Namespace) -> int:
     recipe = arguments.save or execution.output / f"{_file_name(request)}.yaml"
     _refuse_other(recipe, request, arguments)
     print(_headline(request, arguments.trials, trials, execution.jobs), flush=True)
+    if arguments.dry_run:
+        from bench.estimate import print_estimate
+
+        specs = [trial.spec for trial in trials]
+        print_estimate(specs, execution.output, execution.data_root, execution.store_root, device, execution.jobs)
+        return 0
     local.run([trial.spec for trial in trials], execution, fresh=False)
     found = {}
     for arm in request.methods:

@@ -33,3 +33,19 @@ def test_steps_and_pictures_are_counted(trainer):
     assert found.features == pytest.approx(pictures / 512)
     assert found.seconds == found.pretraining + found.features
     assert found.memory_mib > 0
+
+
+def test_runs_that_cost_the_same_are_measured_once(tmp_path, monkeypatch, capsys):
+    def specs(arm, *words):
+        return plan(Request([parse(arm)], ["digits"], [0, 1], "quick", [*WORDS, *words], tmp_path, recipe="none"), CPU)
+
+    measured = []
+    found = estimate.Estimate(90.0, 30.0, 100.0)
+    monkeypatch.setattr(estimate, "estimate", lambda trainer, clock: measured.append(trainer.spec.id) or found)
+    alike = [*specs("barlow"), *specs("barlow:lambda_=0.1"), *specs("barlow", "optimizer.lr=1", "seeds.order=0")]
+    others = [*specs("barlow", "projector.output=16"), *specs("smi"), *specs("smi:form=maxmin")]
+    estimate.print_estimate([*alike, *others], tmp_path, tmp_path, None, CPU, 2)
+    assert measured == [alike[0].id, *(spec.id for spec in others[::2])]
+    out = capsys.readouterr().out
+    assert all(f"{spec.id}  about 120 s, 30 s of it features; 100 MiB" in out for spec in [*alike, *others])
+    assert "about 12.0 minutes with 2 at a time" in out

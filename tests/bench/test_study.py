@@ -194,15 +194,25 @@ def test_variants_are_analysed_apart(tmp_path):
     assert list(study.variants_apart(cells)) == [""]
 
 
-def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def estimated(monkeypatch):
+    """Ids of the runs whose cost was to be estimated, by call; nothing is measured."""
+    calls = []
+    monkeypatch.setattr("bench.estimate.print_estimate", lambda specs, *_: calls.append([spec.id for spec in specs]))
+    return calls
+
+
+def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys, monkeypatch, estimated):
     monkeypatch.chdir(tmp_path)
-    assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "imagewoof"]) == 0
-    line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "digits", "backbone.width=4"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("python"))
     assert line.startswith("python -m bench tune --methods smi,smi:transform=identity,smi:form=maxmin,")
-    assert "--dataset imagewoof --preset quick --trials 12 --output results/tuning" in line
-    assert "--save results/tuning/ablation/imagewoof-quick.yaml --epochs 4" in line
-    assert line.endswith("backbone.width=16")
+    assert "--dataset digits --preset quick --trials 12 --output results/tuning" in line
+    assert "--save results/tuning/ablation/digits-quick.yaml --epochs 26" in line
+    assert line.endswith("backbone.width=4 --dry-run")
     assert not (tmp_path / "results").exists()
+    (trials,) = estimated
+    assert len(set(trials)) == len(trials) == 12 * 11
 
 
 GRID = {"grid": {"batch_size": ["32", "64"], "projector.output": ["8", "16"]}}
@@ -241,7 +251,7 @@ def test_what_is_tuned_anew_has_a_search_and_a_recipe_of_its_own(shape, anew, se
             assert spec.method.config["w"] == expected[one.tuned_at(variants[study.key_of(spec)])]
 
 
-def test_a_study_tunes_first_unless_told_otherwise(tmp_path, capsys, monkeypatch):
+def test_a_study_tunes_first_unless_told_otherwise(tmp_path, capsys, monkeypatch, estimated):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.commands.study.carry_out", lambda arguments, planner, report: len(planner(CPU)) - 2)
     words = ["study", "ablation", "--dry-run", "--dataset", "digits", "--seeds", "1"]
@@ -249,19 +259,21 @@ def test_a_study_tunes_first_unless_told_otherwise(tmp_path, capsys, monkeypatch
     for more, searches in (([], 1), (["--untuned"], 0), (["--recipe", "none"], 0)):
         assert main([*words, *more]) == 0
         assert capsys.readouterr().out.count("python -m bench tune") == searches
+        assert len(estimated) == 1
     tuned.parent.mkdir(parents=True)
     tuned.write_text("label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nmethods: {smi: {w: 7}}\n")
     assert main(words) == 0
     assert "python -m bench tune" not in capsys.readouterr().out
 
 
-def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkeypatch):
+def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkeypatch, estimated):
     monkeypatch.chdir(tmp_path)
     assert main(["study", "robustness", "--tune", "--dry-run", "--dataset", "digits"]) == 0
     first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("python"))
     assert "--rates" not in first
     assert "--save results/tuning/robustness/digits-quick-SGD.yaml --epochs 26 --rates 0.001,1" in second
-    assert second.endswith("optimizer.name=sgd")
+    assert second.endswith("optimizer.name=sgd --dry-run")
+    assert len(estimated) == 2
 
 
 def test_a_reports_command_has_the_words_for_the_grid_and_the_analyses(tmp_path, capsys, monkeypatch):

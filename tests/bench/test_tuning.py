@@ -151,6 +151,15 @@ def test_without_a_completed_trial_nothing_is_recommended(data_root, tmp_path):
     assert outcomes(data_root, tmp_path, [None, None])[1] is None
 
 
+def test_a_dry_run_prints_the_trials_and_runs_none(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["--epochs", "1", "backbone.width=4", "projector.hidden=16", "projector.output=16", "image_size=8"]
+    assert main(["tune", "--methods", "smi", "--dataset", "digits", "--trials", "3", "--dry-run", *small]) == 0
+    out = capsys.readouterr().out
+    assert out.count("seed10000  about ") == 3 and "Left: about" in out
+    assert not (tmp_path / "tuning").exists()
+
+
 @pytest.mark.slow
 def test_tune_writes_a_recipe_goes_on_where_it_stopped_and_run_uses_it(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
