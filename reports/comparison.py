@@ -16,6 +16,8 @@ from bench.reports.power import PAIRED, detectable
 from bench.reports.rows import Row, rows_of
 
 DEFAULT_REFERENCE = "barlow"
+NO_REFERENCE = ""
+"""For `compare`, where the one that was declared has no run: no other is to stand in for it."""
 SCORE = "scores."
 
 
@@ -26,7 +28,8 @@ class Comparison:
     `metric` names the score that decides; `paired` and `margin` (a fraction) are what was declared. `detectable` is
     the smallest difference (a fraction) that n runs on each side show at 80 % power given the competing rows' pooled
     standard deviation, or n pairs given that of their differences to the reference, by n for the largest and the
-    smallest n > 1; empty without a spread. A study declares `declared_seeds`; `absent` are its arms without any run.
+    smallest n > 1; empty without a reference or a spread. A study declares `declared_seeds`; `absent` are its arms
+    without any run.
     """
 
     name: str
@@ -64,10 +67,10 @@ def compare(
 ) -> tuple[list[Comparison], pd.DataFrame]:
     """One comparison per dataset, and the runs that fit in none because no config.yaml of their hash can be read.
 
-    `reference` is a method, or `method/hash` for one of its configurations; by default Barlow Twins, else the first
-    competing method by name. `metric` is the score that decides, `paired` pairs runs by seed, `margin` (a fraction)
-    is that of equivalence: all three are to be declared before the results are seen. Raises UserError for a
-    reference or a metric that no dataset has, and for a margin that is no positive fraction.
+    `reference` is a method, or `method/hash` for one of its configurations, or NO_REFERENCE; by default Barlow Twins,
+    else the first competing method by name. `metric` is the score that decides, `paired` pairs runs by seed, `margin`
+    (a fraction) is that of equivalence: all three are to be declared before the results are seen. Raises UserError for
+    a reference or a metric that no dataset has, and for a margin that is no positive fraction.
     """
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"The margin must lie between 0 and 1 as a fraction (0.01 is one point), not {margin}.")
@@ -78,7 +81,7 @@ def compare(
     fingerprints = runs["config.dataset.fingerprint"].fillna(siblings)
     placed = runs.assign(fingerprint=fingerprints).loc[fingerprints.notna()]
     _check_metric(placed, metric)
-    if reference is not None:
+    if reference:
         _check_reference(placed, reference)
     several = placed.groupby("dataset")["fingerprint"].nunique().to_dict()
     comparisons = []
@@ -108,12 +111,13 @@ def compare(
 
 
 def _detectable(rows: Sequence[Row], reference: Row | None, paired: bool) -> dict[int, float]:
+    if reference is None:
+        return {}
     competing = [row for row in rows if row.competes]
     if not paired:
         return detectable([list(row.scores.values()) for row in competing])
-    others = [row for row in competing if reference and row.key != reference.key]
-    base = reference.scores if reference else {}
-    return detectable([paired_differences(row.scores, base) for row in others], PAIRED)
+    others = [row for row in competing if row.key != reference.key]
+    return detectable([paired_differences(row.scores, reference.scores) for row in others], PAIRED)
 
 
 def _check_metric(runs: pd.DataFrame, metric: str) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.reports import statistics
 from bench.reports.against import Scores
-from bench.reports.comparison import Comparison, compare
+from bench.reports.comparison import NO_REFERENCE, Comparison, compare
 from bench.reports.rows import REFERENCE_ROWS, Row
 from bench.reports.statistics import Difference
 from bench.reports.tables import Table
@@ -152,20 +152,17 @@ def comparisons(runs: pd.DataFrame, record: Record, options: Mapping[str, Any]) 
         own = runs[runs["id"].str.rpartition("/")[0].isin([cell.key for cell in cells])]
         if own.empty:
             continue
-        reference = next((cell.key for cell in cells if cell.arm == record.reference), None)
-        named = reference.partition("/")[2] if reference and (own["id"].str.startswith(f"{reference}/")).any() else None
+        begun = set(own["id"].str.rpartition("/")[0])
+        named = [cell.key.partition("/")[2] for cell in cells if cell.arm == record.reference and cell.key in begun]
+        reference = next(iter(named), NO_REFERENCE) if record.reference else None
         words = variant_words(cells[0].variant)
         arms = {cell.key: cell.arm for cell in cells}
-        for comparison in compare(own, named, **options)[0]:
-            if record.reference and not named:  # it has no run here, and no other arm is to stand in for it
-                rows = [replace(row, against=None) for row in comparison.rows]
-                comparison = replace(comparison, reference=None, rows=rows, detectable={})
+        for comparison in compare(own, reference, **options)[0]:
             comparison = _by_arm(comparison, arms)
             name, title = comparison.name, comparison.title
             if words:
                 slug = "-".join(cells[0].variant.values())
                 name, title = f"{name}-{slug}", f"{title}, {words}"
-            begun = set(comparison.runs["id"].str.rpartition("/")[0])
             absent = [arm for key, arm in arms.items() if key not in begun]
             found.append(replace(comparison, name=name, title=title, declared_seeds=record.seeds, absent=absent))
     return found

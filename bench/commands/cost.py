@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from bench.data import Data
     from bench.spec import RunSpec
 
-WHAT = ("step", "rest", "objective", "views", "peers", "growth", "harness")
+WHAT = ("step", "turns", "rest", "objective", "views", "peers", "growth", "harness")
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
-  step       a step against the floor, the bare network on ready tensors, and where the difference goes; then the
-             steps of all methods in turns
+  step       a step against the floor, the bare network on ready tensors, and where the difference goes
+  turns      whole steps of all methods in the same rounds, and what share of each the objective has
   rest       evaluation and checkpoint
   objective  every objective alone over a grid of batch sizes and widths: time, memory, operations
   views      augmentation, against torchvision's and other libraries' picture by picture
@@ -108,7 +108,7 @@ def _on_pictures(
     what: list[str], methods: list[str], arguments: argparse.Namespace, device: torch.device
 ) -> Iterator[Row]:
     from bench import discover
-    from bench.cost import growth, peers, step, views
+    from bench.cost import growth, peers, step, turns, views
     from bench.data import load
     from bench.datasets._store import open_store
     from bench.plan import open_dataset
@@ -127,10 +127,10 @@ def _on_pictures(
     if "step" in what:
         for spec in specs:
             yield from step.measure(spec, data, device)
-        if len(specs) > 1:
-            yield from step.measure_in_turns(specs, data, device)
         if arguments.trace:
             step.trace(specs[0], data, device, arguments.output / "trace.json")
+    if "turns" in what:
+        yield from turns.measure(specs, data, device)
     if "rest" in what:
         yield from step.measure_rest(specs[0], data, device)
     if "views" in what:

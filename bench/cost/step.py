@@ -27,8 +27,6 @@ SECONDS = 30.0
 """Per method; three rounds at least."""
 MATRIX = 2048
 """Side of the matrix product that stands for the machine's arithmetic peak."""
-IN_TURNS = "step, methods in turns"
-"""The stage of whole steps that were measured beside those of other methods."""
 GPU_MATRIX = 8192
 """The same on a GPU, where a smaller product is over before the next one is launched."""
 
@@ -72,17 +70,6 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
         if name in ("floor", "step", "matmul"):
             counted = {"gflop": gigaflops(parts[name]), "memory_mib": peak_tensor_mib(parts[name], device)}
         yield {**described, "stage": name, **own.numbers(), **paired_ratio(own, times["floor"], device), **counted}
-
-
-def measure_in_turns(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Iterator[Row]:
-    """A row for the whole step of every run, all in the same rounds: what disturbs the machine disturbs all alike, so
-    that methods can be compared. `ratio` is to the first."""
-    trainers = {spec.method.short_name: Trainer(spec, data, device) for spec in specs}
-    contenders = {name: trainer.measure_step for name, trainer in trainers.items()}
-    times = take_turns(contenders, device, ROUNDS, SECONDS * len(specs))
-    first = times[specs[0].method.short_name]
-    for name, own in times.items():
-        yield {"what": "step", "method": name, "stage": IN_TURNS, **own.numbers(), **paired_ratio(own, first, device)}
 
 
 def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from bench.cost import growth, objective
 from bench.cost.record import Record, Row
-from bench.cost.step import IN_TURNS
 
 STAGES = ("gather", "views", "encoder", "heads, objective", "optimiser", "rest")
 
@@ -26,6 +25,7 @@ def render(record: Record) -> str:
     sections = ["# Cost", about]
     for title, section in (
         ("Step", _steps(record.of("step"), kind)),
+        ("Steps of all methods in the same rounds", _turns(record.of("turns"), kind)),
         ("Beside the steps", _rest(record.of("rest"), kind)),
         ("Views", _views(record.of("views"))),
         ("End to end beside other libraries", _peers(record.of("peers"), kind)),
@@ -65,36 +65,42 @@ def _steps(rows: Sequence[Row], kind: str) -> str:
     for method, own in by_method(rows).items():
         stages = {row["stage"]: row for row in own}
         step, floor = stages["step"], stages["floor"]
-        share = f"{100 / step['ratio']:.0f} [{100 / step['ratio_high']:.0f}, {100 / step['ratio_low']:.0f}]"
+        share = f"{100 / step['ratio']:.0f}"
+        if step["rounds"] > 2:
+            share += f" [{100 / step['ratio_high']:.0f}, {100 / step['ratio_low']:.0f}]"
         parts = [_number(part) for part in shares(own, kind).values()]
         work = f"{floor['gflop'] / floor[kind] / (stages['matmul']['gflop'] / stages['matmul'][kind]):.0%}"
-        table.append([method, _number(step[kind]), _number(floor[kind]), share, *parts, work])
+        table.append([method, step["rounds"], _number(step[kind]), _number(floor[kind]), share, *parts, work])
     if not table:
         return ""
     first = rows[0]
-    head = ["method", "step", "floor", "floor / step (%) [quartiles]", *STAGES, "floor's FLOP rate / matrix product's"]
+    shown = ["rounds", "step", "floor", "floor / step (%) [quartiles]", *STAGES, "floor's FLOP rate / matrix product's"]
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
         f"{first['precision']}. The floor is encoder and projection head forward, backward and optimiser on ready "
-        f"tensors.\n\n{_table(head, table)}{_in_turns(rows, kind)}"
+        f"tensors.\n\n{_table(['method', *shown], table)}"
     )
 
 
-def _in_turns(rows: Sequence[Row], kind: str) -> str:
-    """Whole steps of all methods in the same rounds, by which they can be compared."""
-    steps = [row for row in rows if row["stage"] == IN_TURNS]
-    if not steps:
+def _turns(rows: Sequence[Row], kind: str) -> str:
+    table = []
+    for method, own in by_method(rows).items():
+        stages = {row["stage"]: row for row in own}
+        step = stages["step"]
+        cells = [f"{_number(step[kind])} [{_number(step[f'{kind}_low'])}, {_number(step[f'{kind}_high'])}]"]
+        cells += [f"{step['ratio']:.3f} [{step['ratio_low']:.3f}, {step['ratio_high']:.3f}]"]
+        alone = stages.get("objective")
+        cells += [_number(alone[kind]), f"{100 * alone['ratio']:.2g}"] if alone else ["", ""]
+        table.append([method, *cells])
+    if not table:
         return ""
-    table = [
-        [
-            row["method"],
-            f"{_number(row[kind])} [{_number(row[f'{kind}_low'])}, {_number(row[f'{kind}_high'])}]",
-            f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
-        ]
-        for row in steps
-    ]
-    head = ["method", "step [quartiles]", f"x {steps[0]['method']} in the same round [quartiles]"]
-    return f"\n\nAll methods in the same rounds, {steps[0]['rounds']} of them:\n\n{_table(head, table)}"
+    first = rows[0]
+    head = ["method", "step [quartiles]", f"x {first['method']}'s [quartiles]", "objective alone", "% of its step"]
+    return (
+        f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, embeddings of "
+        f"{first['width']}, {first['precision']}; {first['rounds']} rounds. Ratios are medians over rounds.\n\n"
+        f"{_table(head, table)}"
+    )
 
 
 def _rest(rows: Sequence[Row], kind: str) -> str:

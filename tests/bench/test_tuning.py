@@ -156,7 +156,8 @@ def test_a_dry_run_prints_the_trials_and_runs_none(tmp_path, capsys, monkeypatch
     small = ["--epochs", "1", "backbone.width=4", "projector.hidden=16", "projector.output=16", "image_size=8"]
     assert main(["tune", "--methods", "smi", "--dataset", "digits", "--trials", "3", "--dry-run", *small]) == 0
     out = capsys.readouterr().out
-    assert out.count("seed10000  about ") == 3 and "Left: about" in out
+    assert out.count("seed10000  about ") == 3
+    assert "Left: about" in out
     assert not (tmp_path / "tuning").exists()
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from bench import hardware
 from bench.cli import main
-from bench.cost import growth, harness, objective, peers, step, views
-from bench.cost.step import IN_TURNS
+from bench.cost import growth, harness, objective, peers, step, turns, views
 from bench.group import KEEP_MEMORY
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
@@ -22,7 +21,7 @@ def in_this_process(monkeypatch):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    for module in (growth, objective, step, views):
+    for module in (growth, objective, step, turns, views):
         monkeypatch.setattr(module, "SECONDS", 0.01)
     monkeypatch.setattr(step, "MATRIX", 32)
 
@@ -33,21 +32,21 @@ def cost(tmp_path, *words):
 
 @pytest.mark.slow
 def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
-    what = "step,rest,views,objective,growth"
+    what = "step,turns,rest,views,objective,growth"
     grid = ["--batch-sizes", "8,16", "--widths", "4,8"]
     assert cost(tmp_path, "--what", what, "--methods", "barlow,byol,random", "--trace", *grid, *WORDS) == 0
     page = (tmp_path / "cost/cost.md").read_text()
     assert page in capsys.readouterr().out
-    for title in ("## Step", "## Beside the steps", "## Views", "## Objectives", "## Growth"):
+    for title in ("## Step", "## Steps of all", "## Beside the steps", "## Views", "## Objectives", "## Growth"):
         assert title in page
     kept = json.loads((tmp_path / "cost/cost.json").read_text())
     assert {row["what"] for row in kept["rows"]} == set(what.split(","))
     stages = {row["stage"] for row in kept["rows"] if row["what"] == "step"}
-    assert stages == {"step", "floor", "gather", "views", "encoder", "method", "optimiser", "matmul", IN_TURNS}
-    in_turns = [(row["method"], row["ratio"]) for row in kept["rows"] if row.get("stage") == IN_TURNS]
-    assert [name for name, _ in in_turns] == ["barlow", "byol"]
-    assert in_turns[0][1] == 1
-    assert "All methods in the same rounds" in page
+    assert stages == {"step", "floor", "gather", "views", "encoder", "method", "optimiser", "matmul"}
+    turns = {(row["method"], row["stage"]): row["ratio"] for row in kept["rows"] if row["what"] == "turns"}
+    assert list(turns) == [(method, stage) for method in ("barlow", "byol") for stage in ("step", "objective")]
+    assert turns["barlow", "step"] == 1
+    assert 0 < turns["byol", "objective"] < 1
     assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
         "step.png",
         "objective-ms.png",
