@@ -1,7 +1,9 @@
 # `make demo` runs a real comparison, `make test` the quick tests; each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+# Half as many workers again as cores: a quarter of the time tests wait for other processes.
+WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores + cores / 2)))
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: help demo test test-all soak lint env clean
 

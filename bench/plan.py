@@ -159,6 +159,7 @@ def _protocol(values: dict[str, Any], dataset: Dataset, store: Store, device: to
         values["epochs"] = max(1, round(budget.images / images))
     values["precision"] = resolve_precision(values["precision"], device)
     protocol = build(Protocol, values)
+    protocol = dataclasses.replace(protocol, epochs=max(1, round(protocol.epochs * budget.length)))
     if images < protocol.batch_size:
         raise UserError(
             f"{store.key} has {images} training images to pretrain on, fewer than batch_size={protocol.batch_size}: "

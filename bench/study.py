@@ -67,6 +67,8 @@ class Study:
     """Analyses of the finished runs by the name of their file in bench/analysis, with options of their own."""
     commands: list[str] = field(default_factory=list)
     """Other commands of the suite whose results belong to the study; {folder} stands for where its report lies."""
+    accuracy_in: str | None = None
+    """The study that decides accuracy, where this one is about its analyses: the same runs are not tested twice."""
     tune: Tuning | None = None
     """What `study NAME --tune` gives every arm; None: recipes are used as they are."""
 

@@ -25,6 +25,10 @@ PREFIX = "analysis."
 """Before the names of an analysis' numbers among the columns of the runs."""
 
 
+MEASURES = ("measures.csv", "scores.csv")
+"""Of an analysis: a row per run, by its `id`, or one per run and `map`."""
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A column of a table: what it is called, with how many decimals, and what to know of it."""
@@ -114,6 +118,21 @@ def read_csv(path: Path) -> pd.DataFrame:
         return pd.read_csv(path) if path.stat().st_size else pd.DataFrame()
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); run the analysis again.") from error
+
+
+def measures_of(folder: Path) -> list[pd.DataFrame]:
+    """What an analysis measured, by the `id` of the run: measures.csv, and scores.csv as `<map>.<score>`, if there."""
+    frames = []
+    for name in MEASURES:
+        path = folder / name
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        values = read_csv(path).set_index("id")
+        if "map" in values:
+            values = values.pivot(columns="map")
+            values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
+        frames.append(values)
+    return frames
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -36,6 +36,8 @@ class Claim:
     without noise: `metric` is then a column of `table`, a CSV or cost.json beside the study's report, in the row where
     `key` is the arm and the columns `rows` have their values; `ms` of a cost.json is the time that counts there, of
     the processor or on a GPU of the clock. `only_there`: of these datasets and no others, whatever a user asks for.
+    `sensitive` are two arms, the first of which must be better than the second by the margin or more: a metric that
+    cannot tell these apart decides nothing. `changed` says what was declared otherwise before first results were known.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Claim:
     table: str = ""
     key: str = ""
     rows: Mapping[str, float | str] = field(default_factory=dict)
+    sensitive: Sequence[str] = ()
+    changed: str = ""
 
 
 class Number(NamedTuple):
@@ -78,8 +82,9 @@ class Number(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
-    """What one comparison (arm, opponent, dataset) says. `p_for` and `p_against` are one-sided; `needed` are the runs
-    on each side that would decide it with 80 % probability, were the difference seen the true one (None: over 1000)."""
+    """What one comparison (arm, opponent, dataset) says. `p_for` and `p_against` are one-sided, and so is `p_margin`,
+    for a gain that reaches the margin of superiority; `needed` are the runs on each side that would decide it with 80 %
+    probability, were the difference seen the true one (None: over 1000)."""
 
     verdict: str
     reason: str
@@ -87,6 +92,7 @@ class Judged:
     p_for: float | None = None
     p_against: float | None = None
     needed: int | None = None
+    p_margin: float | None = None
 
 
 def read(path: Path) -> list[Claim]:
@@ -131,7 +137,8 @@ def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
     needed = None
     if verdict == UNDECIDED:
         needed = _needed(estimate, difference.error, difference.degrees_of_freedom, n, claim)
-    return Judged(verdict, "", difference, p_for, p_against, needed)
+    reaches = 1 - p_against if claim.test == "superiority" and claim.margin else None
+    return Judged(verdict, "", difference, p_for, p_against, needed, reaches)
 
 
 def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
@@ -139,9 +146,11 @@ def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
     difference = Difference(_exact_difference(own.value, other.value, claim))
     ends = [(own.low, other.high), (own.high, other.low)]
     least, most = (_exact_verdict(_exact_difference(*pair, claim), claim) for pair in ends)
-    if least != most:
+    if least == most:
+        return Judged(least, "", difference)
+    if SUPPORTED in (least, most):
         return Judged(UNDECIDED, "measured times spread too far for a verdict (their quartiles)", difference)
-    return Judged(least, "", difference)
+    return Judged(CONTRADICTED, "a gain of the margin is excluded, and none at all is shown (quartiles)", difference)
 
 
 def _exact_difference(own: float, other: float, claim: Claim) -> float:
@@ -164,7 +173,7 @@ def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:
     found = []
     for part, p in zip(parts, adjusted, strict=True):
         if part.verdict == CONTRADICTED and p is not None and p >= _level(claim):
-            part = Judged(UNDECIDED, "contradicted before, but not after Holm's correction", *_evidence(part))
+            part = replace(part, verdict=UNDECIDED, reason="contradicted before, but not after Holm's correction")
         found.append(part)
     verdicts = [part.verdict for part in found]
     if CONTRADICTED in verdicts:
@@ -174,10 +183,6 @@ def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:
     if UNDECIDED in verdicts:
         return UNDECIDED, found
     return (NEGLIGIBLE if NEGLIGIBLE in verdicts else SUPPORTED), found
-
-
-def _evidence(part: Judged) -> tuple[Difference | None, float | None, float | None, int | None]:
-    return part.difference, part.p_for, part.p_against, part.needed
 
 
 def _margin(claim: Claim) -> float:
@@ -254,6 +259,8 @@ def _claim(path: Path, values: Mapping[str, Any]) -> Claim:
         raise UserError(f"{path}: {name}: better is higher or lower, not '{claim.better}'.")
     if claim.test in ("non-inferiority", "equivalence") and not claim.margin > 0:
         raise UserError(f"{path}: {name}: {claim.test} needs a margin above 0.")
+    if claim.sensitive and len(claim.sensitive) != 2:
+        raise UserError(f"{path}: {name}: sensitive needs two arms, the better first.")
     if not claim.against or (claim.test != "exact" and (claim.seeds < 2 or not claim.datasets)):
         raise UserError(
             f"{path}: {name}: it needs `against`, and unless it is exact `datasets` and at least two seeds."

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 
 import pandas as pd
 
 from bench.errors import UserError
 from bench.reports.against import Scores
+from bench.reports.analysis import measures_of
 from bench.reports.claims import UNTESTED, Claim, Judged, Number, combined, judge, judge_exact
 from bench.reports.declared import DECLARED, from_json
 from bench.reports.load import load
 from bench.reports.records import from_csv
 from bench.reports.rows import recipe_of
 from bench.reports.study import Group, Record, contrast, groups_of, runs_of
-
-MEASURES = ("measures.csv", "scores.csv")
-"""Of an analysis: a row per run, by its `id`, or one per run and `map`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Evidence:
 @dataclass(frozen=True)
 class Part:
     """One comparison of a claim, with the numbers of runs of the arm and of its opponent, where their settings come
-    from, and the size of the runs; no `recipes` and no `scale` of what is no run."""
+    from, and the size of the runs or the machine of a timing; no `recipes` of what is no run."""
 
     dataset: str
     opponent: str
@@ -87,7 +85,10 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
     reports = [one for one in evidence if one.record.name == claim.study]
     if claim.test == "exact":
         report = next(iter(reports), None)
-        parts = [Part("", opponent, (1, 1), _exact(claim, opponent, report)) for opponent in claim.against]
+        machine = _machine(report.folder / claim.table) if report else ""
+        parts = [
+            Part("", opponent, (1, 1), _exact(claim, opponent, report), scale=machine) for opponent in claim.against
+        ]
     else:
         report = next((one for one in reports if any(_on(one, dataset) for dataset in claim.datasets)), None)
         parts = [
@@ -108,6 +109,9 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
     if min(n) < claim.seeds:
         reason = f"{min(n)} of the {claim.seeds} declared seeds have a result"
         return Part(dataset, opponent, n, Judged(UNTESTED, reason))
+    blind = _insensitive(claim, groups)
+    if blind:
+        return Part(dataset, opponent, n, Judged(UNTESTED, blind))
     judged = _noiseless(claim, sides)
     if judged is None:
         weights = [1.0, -1.0, -1.0, 1.0] if claim.starting_from else [1.0, -1.0]
@@ -120,6 +124,22 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
     ]
     recipes = tuple(dict.fromkeys(recipe_of(group.runs) for group in compared))
     return Part(dataset, opponent, n, judged, recipes, _scale(compared))
+
+
+def _insensitive(claim: Claim, groups: Sequence[Group]) -> str:
+    """Why the metric decides nothing here; '' where it tells the two arms apart that it must."""
+    if not claim.sensitive:
+        return ""
+    better, worse = (list(_values(groups, arm, claim.at, claim).values()) for arm in claim.sensitive)
+    if not better or not worse:
+        return f"no run of {' or of '.join(claim.sensitive)}, by which the measure is checked"
+    gain = (mean(better) - mean(worse)) * (1 if claim.better == "higher" else -1)
+    if gain >= claim.margin:
+        return ""
+    return (
+        f"the measure does not tell {claim.sensitive[0]} from {claim.sensitive[1]} by the margin of {claim.margin:g} "
+        f"({mean(better):.3g} and {mean(worse):.3g}), so that it decides nothing"
+    )
 
 
 def _noiseless(claim: Claim, sides: Sequence[Sequence[Scores]]) -> Judged | None:
@@ -191,19 +211,21 @@ def _costs(path: Path) -> pd.DataFrame:
     return pd.DataFrame(kept["rows"]).rename(columns=lambda name: name.replace(clock, "ms"))
 
 
+def _machine(path: Path) -> str:
+    """What the times of a cost.json were taken on; '' of another table."""
+    if path.suffix == ".csv" or not path.is_file():
+        return ""
+    return f"on {json.loads(path.read_text())['environment']['hardware']}"
+
+
 def _measured(runs: pd.DataFrame, folder: Path, record: Record) -> pd.DataFrame:
     """`runs` with the numbers of the study's analyses as `analysis.<name>.<column>`, or `.<map>.<column>`."""
-    found: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for place, file in itertools.product(record.analyses, MEASURES):
-        path = folder / "analysis" / place / file
-        if not path.is_file() or not path.stat().st_size:
-            continue
-        values = pd.read_csv(path).set_index("id")
-        if "map" in values:
-            values = values.pivot(columns="map")
-            values = values.set_axis([f"{pair[1]}.{pair[0]}" for pair in values.columns], axis=1)
-        found.setdefault((place.partition("/")[0], file), []).append(values)  # variants have runs of their own
-    for (name, _), parts in found.items():
+    found: dict[str, list[pd.DataFrame]] = {}
+    for place in record.analyses:
+        frames = measures_of(folder / "analysis" / place)
+        if frames:  # variants have runs of their own
+            found.setdefault(place.partition("/")[0], []).append(pd.concat(frames, axis=1))
+    for name, parts in found.items():
         values = pd.concat(parts).add_prefix(f"analysis.{name}.")
         runs = runs.merge(values, left_on="id", right_index=True, how="left")
     return runs

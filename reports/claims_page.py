@@ -14,9 +14,9 @@ from bench.reports import text
 from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, UNTESTED, Claim
 from bench.reports.claims_evidence import Evidence, Part, Verdict
 from bench.reports.results import table_label
-from bench.reports.statistics import Difference
+from bench.reports.statistics import ALPHA, Difference
 from bench.reports.tables import Cell, Column, Table
-from bench.reports.verify import records_drifts
+from bench.reports.verify_records import records_drifts
 from bench.reports.verify_text import html_lines, markdown_lines, text_drifts
 
 ORDER = (SUPPORTED, NEGLIGIBLE, CONTRADICTED, UNDECIDED, UNTESTED)
@@ -28,7 +28,8 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     return Table(
         label=table_label(STEM),
         caption=(
-            "Verdicts on claims that were declared before the runs. Supported: every comparison of the claim is. "
+            "Verdicts on claims that were declared before the runs, but for what is said to have changed. Supported: "
+            "every comparison of the claim is. "
             "Too small to matter: shown, but by less than the declared margin. Contradicted: one of them is, after "
             "Holm's correction. Superiority at 2.5 % on each side, non-inferiority and equivalence at 5 % on one."
         ),
@@ -57,12 +58,13 @@ def sentences(one: Verdict) -> list[str]:
     """The claim's words and hypothesis, what every comparison says, and what tests it elsewhere."""
     claim = one.claim
     lines = [f"“{claim.words}” ({claim.source}).", f"Tested: {claim.hypothesis}"]
+    lines += [f"Changed: {claim.changed}"] if claim.changed else []
     lines += [_sentence(claim, part) for part in one.parts]
     if one.command:
         lines.append(f"From: {one.command}")
     if one.verdict == UNTESTED and not claim.only_there:
         lines.append(f"To test it on a CPU: python -m bench study {claim.study}")
-    if one.verdict in (UNTESTED, UNDECIDED):
+    if one.verdict in (UNTESTED, UNDECIDED) or claim.metric == "ms":  # a GPU's times are others
         lines.append(f"To test it on a GPU: {claim.elsewhere}")
     return lines
 
@@ -182,7 +184,13 @@ def _sentence(claim: Claim, part: Part) -> str:
         words.append(f"n = {part.n[0]} and {part.n[1]}")
         if found.p_for is not None and found.p_against is not None:
             words.append(f"one-sided {text.p_value(found.p_for)} for it, {text.p_value(found.p_against)} against it")
-    words += [part.scale, f"settings {' and '.join(part.recipes)}"] if part.recipes else []
+        if found.p_margin is not None and found.verdict == SUPPORTED:
+            reached = "shown" if found.p_margin < ALPHA / 2 else "not shown"
+            words.append(
+                f"above 0; that it reaches {_size(claim, claim.margin)} is {reached}, {text.p_value(found.p_margin)}"
+            )
+    words += [part.scale] if part.scale else []
+    words += [f"settings {' and '.join(part.recipes)}"] if part.recipes else []
     if len(part.recipes) > 1:
         words.append("settings of unequal standing: tune both before believing it")
     words += [found.reason] if found.reason else []
@@ -228,6 +236,7 @@ def _record(one: Verdict, part: Part) -> dict[str, object]:
         "high": high,
         "p_for": found.p_for,
         "p_against": found.p_against,
+        "p_margin": found.p_margin,
         "seeds_needed": found.needed,
         "reason": found.reason,
     }

@@ -92,6 +92,16 @@ def table_files(analysis: Analysis) -> dict[str, str]:
     }
 
 
+def _accuracy(comparisons: Sequence[Comparison], study: Record | None) -> list[str]:
+    """What every comparison says, or where that is said: tests of the same runs are in one family, not in several."""
+    if study and study.accuracy_in:
+        return [
+            f"This study is about its analyses. Accuracy is decided in the study {study.accuracy_in}, with all arms in "
+            "one correction: tables of scores here are context, for the same runs."
+        ]
+    return [one for comparison in comparisons for one in (*answer(comparison), *unseen(comparison))]
+
+
 def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Analysis:
     """All comparisons and tables of `runs` (bench.reports.load.load) and their `curves` (bench.reports.load.curves).
 
@@ -118,10 +128,7 @@ def analyse(runs: pd.DataFrame, curves: pd.DataFrame, declared: Declared) -> Ana
         comparisons=comparisons,
         overview=found,
         tables={name: table for name, table in tables.items() if table},
-        answers=[
-            *own.answers,
-            *(one for comparison in comparisons for one in (*answer(comparison), *unseen(comparison))),
-        ],
+        answers=[*own.answers, *_accuracy(comparisons, declared.study)],
         runs=runs,
         study=declared.study,
     )

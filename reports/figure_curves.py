@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bench.reports.comparison import Comparison
-from bench.reports.style import REFERENCE_COLORS, canvas, legend_beside, name_axis, styles
+from bench.reports.style import REFERENCE_COLORS, canvas, fill, legend_beside, name_axis, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +42,7 @@ def learning_curves(comparison: Comparison, curves: pd.DataFrame) -> Figure | No
         markers={label: looks[label].marker for label in order},
         dashes={label: looks[label].dashes for label in order},
         errorbar=("pi", 100),
-        err_kws={"alpha": 0.15, "lw": 0},
+        err_kws={"alpha": min(0.15, 0.5 / len(order)), "lw": 0},  # many bands lie upon one another
         markersize=8,
         ax=axes,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from bench.reports import analysis, text
 from bench.reports.analysis import compared, loaded, long, read_csv
 from bench.reports.comparison import Comparison
 from bench.reports.load import curves
-from bench.reports.style import DASHES, MARKERS, PALETTE, Drawing, Style, canvas, legend_beside, rendered
+from bench.reports.style import DASHES, MARKERS, PALETTE, Drawing, Style, canvas, fill, legend_beside, rendered, styles
 from bench.reports.tables import Cell, Column, Table
 
 if TYPE_CHECKING:
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
 
 SHOWN = (0.01, 0.05, 0.1, 0.5)
 """Of the shares of pairs in shares.csv, those in the table."""
+CORRELATIONS = {
+    "positive_correlation": "mean correlation on the diagonal",
+    "negative_correlation": "mean |correlation| off the diagonal",
+}
+"""Columns of metrics.csv that SMI records, whatever its form."""
 Terms = Callable[[pd.DataFrame, Mapping[str, Any]], tuple["pd.Series[Any]", "pd.Series[Any]"]]
 LOSS_TERMS: dict[str, Terms] = {
     "smi": lambda epochs, config: (epochs["alignment"], config["w"] * epochs["redundancy"]),
@@ -70,9 +74,7 @@ def write_section(run_folders: Sequence[Path], destination: Path, reference: str
         runs = loaded(run_folders)
         epochs, _ = curves(runs)
         for comparison in compared(runs, runs[["id"]], reference):
-            figure = terms(comparison, epochs)
-            if figure is not None:
-                drawings.append(_terms_drawing(figure, comparison))
+            drawings += _over_training(comparison, epochs)
     return analysis.write(destination, "Dynamics", tables, drawings)
 
 
@@ -125,7 +127,7 @@ def circles(toys: pd.DataFrame) -> Figure:
     last = toys["step"].max()
     for axes, name in zip(panels, names, strict=True):
         _circle(axes, toys[toys["objective"] == name], last)
-        axes.set_title(fill(name.replace(":", " "), 24, break_long_words=False), fontsize="small", loc="center")
+        axes.set_title(fill(name, 24), fontsize="small", loc="center")
     return figure
 
 
@@ -170,13 +172,49 @@ def terms(comparison: Comparison, epochs: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def _terms_drawing(figure: Figure, comparison: Comparison) -> Drawing:
-    title = f"Diagonal and off-diagonal over training on {comparison.title}"
-    caption = (
-        f"{title}. What the diagonal (alignment) and the off-diagonal entries (redundancy) add to the loss, weights "
-        "included: mean over seeds and the band from lowest to highest."
-    )
-    return rendered(figure, f"dynamics-terms-{comparison.name}", title, caption)
+def correlations(comparison: Comparison, epochs: pd.DataFrame) -> Figure | None:
+    """Mean correlation of positive and of negative pairs over epochs, of the rows that record them (CORRELATIONS)."""
+    if not set(CORRELATIONS) <= set(epochs.columns):
+        return None
+    data = long(epochs, comparison).dropna(subset=list(CORRELATIONS))
+    rows = [row for row in comparison.rows if row.label in set(data["label"])]
+    if not rows:
+        return None
+    figure, panels = canvas(2, width=10.4, height=3.6, columns=2)
+    looks = styles(comparison.rows)
+    for axes, (column, name) in zip(panels, CORRELATIONS.items(), strict=True):
+        for row in rows:
+            own = data[data["label"] == row.label].groupby("epoch")[column].agg(["mean", "min", "max"])
+            look = looks[row.label]
+            axes.plot(own.index, own["mean"], marker=look.marker, color=look.color, ls=look.line, ms=5, label=row.label)
+            axes.fill_between(own.index, own["min"], own["max"], color=look.color, alpha=0.1, lw=0)
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(lw=0.4)
+    legend_beside(panels[1])
+    return figure
+
+
+def _over_training(comparison: Comparison, epochs: pd.DataFrame) -> list[Drawing]:
+    figures = {
+        "terms": (
+            "Diagonal and off-diagonal over training",
+            "What the diagonal (alignment) and the off-diagonal entries (redundancy) add to the loss, weights "
+            "included: mean over seeds and the band from lowest to highest.",
+            terms(comparison, epochs),
+        ),
+        "correlations": (
+            "Correlations over training",
+            "In one unit for all forms: how correlated two views of one picture are, and views of two pictures (with "
+            "level=feature the same of features): mean over seeds and the band from lowest to highest.",
+            correlations(comparison, epochs),
+        ),
+    }
+    where = comparison.title
+    return [
+        rendered(figure, f"dynamics-{key}-{comparison.name}", f"{title} on {where}", f"{title} on {where}. {caption}")
+        for key, (title, caption, figure) in figures.items()
+        if figure is not None
+    ]
 
 
 def _table(shares: pd.DataFrame) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from bench.reports import analysis
 from bench.reports.analysis import PREFIX, Quantity, compared, loaded, long, read_csv
 from bench.reports.comparison import Comparison
 from bench.reports.load import curves
-from bench.reports.style import Drawing, canvas, legend_beside, rendered, styles
+from bench.reports.style import Drawing, canvas, fill, legend_beside, rendered, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

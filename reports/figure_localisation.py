@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from bench.reports import analysis, text
 from bench.reports.analysis import PREFIX, Quantity, compared, loaded, read_csv
 from bench.reports.comparison import Comparison
 from bench.reports.rows import Row
-from bench.reports.style import REFERENCE_COLORS, Drawing, canvas, rendered, styles
+from bench.reports.style import REFERENCE_COLORS, Drawing, canvas, fill, rendered, styles
 from bench.reports.tables import Table
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,7 +14,7 @@ from bench.reports.study import STUDY, Group, Options, Record, groups_of, varian
 from bench.reports.study_factors import effects
 from bench.reports.study_ranking import leads
 from bench.reports.study_variance import components
-from bench.reports.style import Drawing, Style, canvas, distinct, legend_beside, reference_line, rendered, style
+from bench.reports.style import Drawing, Style, canvas, distinct, fill, legend_beside, reference_line, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,6 +94,7 @@ def _curves(groups: Sequence[Group], record: Record, options: Options) -> Figure
             values = [aside * value for value, _ in line]
             axes.plot(values, means, marker=look.marker, color=look.color, linestyle=look.line, label=arm)
         axes.set_xscale("log", base=2)
+        axes.set_xlim(ticks[0] / 1.5, ticks[-1] * 1.5)  # one value alone has a width too
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel(axis)

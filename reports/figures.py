@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,7 +15,7 @@ from bench.reports.figure_curves import learning_curves, losses
 from bench.reports.figure_datasets import critical_difference, profiles
 from bench.reports.overview import Overview
 from bench.reports.statistics import ALPHA
-from bench.reports.style import Drawing, canvas, name_axis, reference_line, rendered, styles
+from bench.reports.style import Drawing, canvas, fill, name_axis, reference_line, rendered, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

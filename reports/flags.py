@@ -114,10 +114,9 @@ def _never_begun(comparison: Comparison) -> list[str]:
         absent = sorted(wanted - set(row.runs["seed"]))
         if absent:
             parts.append(f"seed{'s' if len(absent) > 1 else ''} {', '.join(map(str, absent))} of {row.label}")
-    parts += [f"every run of {arm}" for arm in comparison.absent]
-    why = "other rows have them" if declared is None else "they were declared"
-    verb = "is" if len(parts) == 1 and not parts[0].startswith("seeds ") else "are"
-    return [f"Never begun: {'; '.join(parts)} {verb} missing ({why})."] if parts else []
+    parts += [f"every run of {text.listed(comparison.absent)}"] if comparison.absent else []
+    why = "other rows have them" if declared is None else "declared"
+    return [f"Never begun, though {why}: {'; '.join(parts)}."] if parts else []
 
 
 def _lost(runs: pd.DataFrame) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,8 +28,8 @@ class Row:
 
     `runs` holds all its run folders, finished or not. `score`, `linear` and `knn` summarise its completed ones,
     collapsed included, in fractions; `score` is of the `metric` that decides (linear unless another was declared).
-    `changes` are the fields that tell several configurations of one method apart. `against` is None for the
-    reference itself and where it or this row has no score.
+    `changes` are the fields that tell several configurations of one method apart, less what most of them share.
+    `against` is None for the reference itself and where it or this row has no score.
     """
 
     method: str
@@ -149,8 +150,10 @@ def _labelled(rows: list[Row]) -> list[Row]:
         own = [row for row in rows if row.method == method]
         variants = [_configuration(row.runs) for row in own]
         fields = _telling(variants, tuned=all(row.tuned for row in own))
+        usual = {field: _usual([variant.get(field) for variant in variants]) for field in fields}
         for row, variant in zip(own, variants, strict=True):
-            changes = (f"{field.removeprefix('method.config.')}={variant.get(field)}" for field in fields)
+            told = [field for field in fields if repr(variant.get(field)) != usual[field]]
+            changes = (f"{field.removeprefix('method.config.')}={variant.get(field)}" for field in told)
             labelled.append(replace(row, changes=tuple(changes)))
     labels = [row.label for row in labelled]
     return [
@@ -166,6 +169,12 @@ def _telling(variants: Sequence[Mapping[str, Any]], tuned: bool) -> list[str]:
     choices = [field for field in differing if any(isinstance(variant.get(field), str | bool) for variant in variants)]
     apart = {tuple(repr(variant.get(field)) for field in choices) for variant in variants}
     return choices if tuned and len(apart) == len(variants) else differing
+
+
+def _usual(values: Sequence[object]) -> str | None:
+    """What more than half of them are, which names need not say."""
+    value, count = Counter(map(repr, values)).most_common(1)[0]
+    return value if 2 * count > len(values) else None
 
 
 def _configuration(runs: pd.DataFrame) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Record:
     seeds: Sequence[int]
     cells: Sequence[Cell]
     factors: Sequence[str] = ()
+    accuracy_in: str | None = None
+    """The study that decides accuracy, where this one is about its analyses."""
     command: str = ""
     """What runs the study."""
     analyses: Sequence[str] = field(default=())

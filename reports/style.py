@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from bench.reports.rows import Row
@@ -20,6 +21,7 @@ PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#5
 """Seaborn's `colorblind` less its faint colours and its grey, with two dark ones of Paul Tol's `muted`."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "d", "p")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (2, 1), (6, 2, 1, 2))
+SHADES = (0.0, -0.45, 0.4, -0.25, 0.2, -0.65)
 REFERENCE_COLORS = {"random": "#666666", "supervised": "#000000"}
 SALT = "15912086"
 """Chosen so that methods that are often compared (smi, barlow, simclr, ...) have colours of their own."""
@@ -64,11 +66,18 @@ class Drawing:
 
 
 def style(method: str, variant: int = 0) -> Style:
-    """The method's colour, marker and dashes, from its name alone; further configurations keep only the colour."""
+    """The method's colour, marker and dashes, from its name alone; further configurations keep only the hue."""
     digest = hashlib.sha256(f"{SALT}/{method}".encode()).digest()
-    color = REFERENCE_COLORS.get(method, PALETTE[digest[0] % len(PALETTE)])
+    color = _shade(REFERENCE_COLORS.get(method, PALETTE[digest[0] % len(PALETTE)]), SHADES[variant % len(SHADES)])
     marker = MARKERS[(digest[1] + variant) % len(MARKERS)]
     return Style(color, marker, DASHES[(digest[2] + variant) % len(DASHES)])
+
+
+def _shade(color: str, amount: float) -> str:
+    """The colour mixed with white (amount above 0) or black (below)."""
+    goal = 255 if amount > 0 else 0
+    parts = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return "#" + "".join(f"{round(part + abs(amount) * (goal - part)):02x}" for part in parts)
 
 
 def styles(rows: Sequence[Row]) -> dict[str, Style]:
@@ -108,6 +117,20 @@ def canvas(panels: int, width: float, height: float, columns: int = 1) -> tuple[
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def fill(words: str, width: int) -> str:
+    """`words` in lines of at most `width` characters, broken at spaces and behind the colons of a method's settings."""
+    lines = [""]
+    for part in re.split(r"(?<=[: ])", words):
+        *whole, last = wrap(part, width, drop_whitespace=False) or [""]
+        if lines[-1] and len(lines[-1]) + len((whole or [last])[0].rstrip()) > width:
+            lines.append("")
+        for piece in whole:
+            lines[-1] += piece
+            lines.append("")
+        lines[-1] += last
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def legend_beside(axes: Axes) -> None:

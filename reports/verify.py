@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,7 +15,9 @@ from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_j
 from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.records import from_csv
-from bench.reports.tables import Table
+from bench.reports.verify_analyses import checked_tables
+from bench.reports.verify_analyses import drifts as analysis_drifts
+from bench.reports.verify_records import records_drifts, same
 from bench.reports.verify_text import (
     FIGURES,
     changed,
@@ -31,10 +28,6 @@ from bench.reports.verify_text import (
     without_folders,
 )
 
-TOLERANCE = 1e-9
-"""Relative difference of two numbers that counts as the rounding of another machine's arithmetic."""
-FROM_FOLDERS = frozenset(("seeds_error", "pictures_error", "both_low", "both_high", "mcnemar_p"))
-"""Columns of a table's CSV that take more of a run folder than results.csv holds."""
 NEEDS_FOLDERS = (
     "what rests on files in the run folders: errors over test pictures, McNemar's test, the files themselves"
 )
@@ -85,6 +78,11 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
         checked.append(name)
         now, before = (_lines(name, page, whole) for page in (again, (report / name).read_text(encoding="utf-8")))
         drifts += [f"{name}: {line}" for line in text_drifts(now, before)]
+    if declared.study:
+        for path in checked_tables(report, declared.study):
+            name = path.relative_to(report).as_posix()
+            checked.append(name)
+            drifts += [f"{name}: {line}" for line in analysis_drifts(path, declared.study, analysis.runs)]
     return Verdict(drifts, checked, [*_unchecked(report, whole), *_strangers(report, analysis)])
 
 
@@ -107,8 +105,9 @@ def _lines(name: str, page: str, whole: bool) -> list[str]:
 
 
 def _unchecked(report: Path, whole: bool) -> list[str]:
-    """In words; sections of analyses are made from encoders and pictures, which a report does without."""
-    sections = sorted(path.relative_to(report).as_posix() for path in report.glob("analysis/*/section.md"))
+    """In words; sections of analyses are made from encoders and pictures, which a report does without: of them the
+    tables' CSV files alone are checked."""
+    sections = sorted(path.relative_to(report).as_posix() for path in report.glob("analysis/**/section.md"))
     return [FIGURES, *sections, *([] if whole else [NEEDS_FOLDERS])]
 
 
@@ -132,35 +131,3 @@ def _runs_drifts(stored: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
             if name != "folder" and not same(before.get(name), row.get(name)):
                 drifts.append(f"results.csv: {before['id']}, {name}: {changed(before.get(name), row.get(name))}")
     return drifts
-
-
-def records_drifts(path: Path, table: Table, whole: bool) -> Iterator[str]:
-    stored = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    expected = list(csv.DictReader(io.StringIO(table.csv())))
-    for index, (before, row) in enumerate(zip_longest(stored, expected), start=1):
-        if before is None or row is None:
-            yield f"line {index + 1} {'is missing' if before is None else 'follows from no run'}"
-            continue
-        label = row.get("label") or next(iter(row.values()))
-        for name in dict.fromkeys([*before, *row]):
-            if (whole or name not in FROM_FOLDERS) and not same(before.get(name), row.get(name)):
-                yield f"{label}, {name}: {changed(before.get(name), row.get(name))}"
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two cells say the same: numbers within TOLERANCE, absent and null alike, else the same words."""
-    a, b = (None if value is None or value != value or value == "" else value for value in (a, b))
-    if a is None or b is None:
-        return a is b
-    try:
-        return math.isclose(float(a), float(b), rel_tol=TOLERANCE, abs_tol=1e-12)
-    except (TypeError, ValueError):
-        return _close_lists(str(a), str(b))
-
-
-def _close_lists(a: str, b: str) -> bool:
-    """For cells of several numbers with blanks between them, such as the raw values of a row."""
-    if a == b:
-        return True
-    first, second = a.split(), b.split()
-    return len(first) == len(second) > 1 and all(same(x, y) for x, y in zip(first, second, strict=True))

@@ -20,6 +20,8 @@ OBJECTIVES = (
     "smi",
     "smi:form=maxmin",
     "smi:form=fisher",
+    "smi:form=fisher:centre=feature",  # not over the batch, as it is by default: what of its share is the centring's
+    "smi:centre=batch",
     "smi:transform=identity",
     "smi:level=feature",
     "spectral",

@@ -152,6 +152,7 @@ def _declared(name: str, study: Study, chosen: Chosen, cells: list[Cell], argume
         seeds=list(chosen.seeds),
         cells=[CellRecord(cell.key, cell.arm, cell.dataset, dict(cell.variant)) for cell in cells],
         factors=study.factors,
+        accuracy_in=study.accuracy_in,
         command=_command(arguments),
         analyses=[str(Path(name, variant)) for name in study.analysis for variant in variants_apart(cells)],
     )

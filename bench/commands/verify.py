@@ -10,6 +10,7 @@ EXAMPLES = """examples:
   python -m bench verify report runs
   python -m bench verify results                      its claims, from the studies in it
   python -m bench verify docs/example-report          from the report's own results.csv, where the runs are gone
+  python -m bench verify results/studies/cost         pages of `cost`, from cost.json
 """
 
 
@@ -25,6 +26,8 @@ def main(arguments: argparse.Namespace) -> int:
 
     if (arguments.report / "claims.csv").is_file():
         return _verify_claims(arguments.report, arguments.outputs or [arguments.report])
+    if not (arguments.report / "results.csv").is_file() and (arguments.report / "cost.json").is_file():
+        return _verify_costs(arguments.report)
     verdict = verify(arguments.report, arguments.outputs)
     for drift in verdict.drifts:
         print(drift)
@@ -32,6 +35,23 @@ def main(arguments: argparse.Namespace) -> int:
     print(f"{len(verdict.drifts)} drifted, {len(verdict.checked)} files checked against {source}.")
     print(f"Not checked: {'; '.join(verdict.unchecked)}.")
     return 1 if verdict.drifts else 0
+
+
+def _verify_costs(folder: Path) -> int:
+    """The pages of `cost` below the folder, made again from the cost.json beside each."""
+    from bench.cost.record import Record
+    from bench.cost.table import render
+    from bench.reports.verify_text import markdown_lines, text_drifts
+
+    pages = sorted(folder.rglob("cost.md"))
+    found = []
+    for path in pages:
+        now, before = (markdown_lines(page) for page in (render(Record.read(path.parent)), path.read_text("utf-8")))
+        found += [f"{path.relative_to(folder)}: {line}" for line in text_drifts(now, before)]
+    for drift in found:
+        print(drift)
+    print(f"{len(found)} drifted, {len(pages)} files checked against the cost.json beside each.")
+    return 1 if found else 0
 
 
 def _verify_claims(folder: Path, outputs: list[Path]) -> int:

@@ -65,12 +65,14 @@ class SeedAxes:
 
 @dataclass(frozen=True)
 class Budget:
-    """Fills epochs and image_size where they are null; what follows from it is in the id, not the budget."""
+    """Fills epochs and image_size where they are null, stretches epochs; what follows is in the id, not the budget."""
 
     images: Annotated[int, Range(minimum=1)] | None
     """Pictures seen in pretraining, over all epochs."""
     largest_image: Annotated[int, Range(minimum=8)] | None
     """Pixels; cap on the dataset's own image size."""
+    length: Annotated[float, Range(above=0)]
+    """Times the epochs, whether set or filled in: half or twice as long as any preset."""
 
 
 @dataclass(frozen=True)

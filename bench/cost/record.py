@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from bench.files import write_json
 
 Row = dict[str, Any]
@@ -25,6 +26,16 @@ class Record:
         known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         same = all(known.get("environment", {}).get(key) == environment[key] for key in SAME)
         self.rows: list[Row] = [row for row in known.get("rows", []) if same and row["what"] not in measured_now]
+
+    @staticmethod
+    def read(output: Path) -> Record:
+        """What `<output>/cost.json` holds. Raises UserError where that cannot be read."""
+        try:
+            known = json.loads((output / "cost.json").read_text(encoding="utf-8"))
+            record = Record(output, known["environment"], measured_now=())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{output / 'cost.json'} is no record of costs ({error!r}).") from error
+        return record
 
     def add(self, row: Row) -> None:
         """Keep a row, on the disk as well."""

@@ -43,6 +43,9 @@ def test_what_is_open_is_filled_from_the_dataset_and_the_budget(data_root):
     assert protocol.precision in ("float32", "bfloat16")
     assert planned(data_root, "epochs=7", "image_size=24")[0].protocol.epochs == 7
     assert planned(data_root, preset="standard")[0].protocol.epochs == 200
+    assert planned(data_root, "budget.length=0.5", preset="standard")[0].protocol.epochs == 100
+    assert planned(data_root, "budget.length=2")[0].protocol.epochs == 2 * protocol.epochs
+    assert planned(data_root, "epochs=200", "budget.length=0.001")[0].protocol.epochs == 1
 
 
 def test_a_part_of_the_pictures_is_seen_as_often_in_all_as_the_whole(data_root):

@@ -156,8 +156,10 @@ def test_every_study_can_be_planned(tmp_path):
     for name in study.names():
         one = read(name)
         if "digits" in one.datasets:
-            specs, cells = plan_study(dataclasses.replace(one, datasets={"digits": []}), chosen(tmp_path), CPU)
-            assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
+            one = dataclasses.replace(one, datasets={"digits": []})
+            for preset in (None, "standard"):
+                specs, cells = plan_study(one, chosen(tmp_path, preset=preset), CPU)
+                assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
 
 
 def test_a_dataset_that_only_an_analysis_needs_is_missed_before_any_training(tmp_path, capsys, monkeypatch):

@@ -101,6 +101,9 @@ def test_measured_times_give_a_verdict_only_where_their_quartiles_agree_on_it(cl
         found = judge_exact(Number(1.0, 0.9, high), other, faster)
         assert found.verdict == UNDECIDED
         assert "quartiles" in found.reason
+    alike = judge_exact(Number(1.0, 0.98, 1.02), Number(1.0, 0.99, 1.01), faster)  # by 3 % at most, either way
+    assert alike.verdict == CONTRADICTED
+    assert "a gain of the margin is excluded" in alike.reason
 
 
 def test_a_claim_is_supported_where_all_its_parts_are(claim: Make) -> None:

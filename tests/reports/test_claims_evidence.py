@@ -120,13 +120,54 @@ def test_numbers_without_noise_come_from_a_file_beside_the_report(claim: Make, r
     ]
     cost = claim("exact", metric="ms", better="lower", table="cost.json", key="method", rows={"what": "objective"})
     for device, verdict in {"cpu": CONTRADICTED, "cuda": SUPPORTED}.items():
-        (folder / "cost.json").write_text(json.dumps({"environment": {"device": device}, "rows": rows}))
+        (folder / "cost.json").write_text(
+            json.dumps({"environment": {"device": device, "hardware": "H"}, "rows": rows})
+        )
         assert verdict_of(cost, find([results])).verdict == verdict
     for row in rows:
         row |= {"cpu_ms_low": 0.5, "cpu_ms_high": 2.5}
-    (folder / "cost.json").write_text(json.dumps({"environment": {"device": "cpu"}, "rows": rows}))
+    (folder / "cost.json").write_text(json.dumps({"environment": {"device": "cpu", "hardware": "H"}, "rows": rows}))
     assert verdict_of(cost, find([results])).verdict == UNDECIDED
     assert verdict_of(claim("exact", table="none.csv", metric="x", key="y"), find([results])).verdict == UNTESTED
+
+
+def test_times_name_their_machine_and_the_command_for_another(claim: Make, results: Path) -> None:
+    rows = [{"method": arm, "cpu_ms": ms, "what": "objective"} for arm, ms in {"smi": 1.0, "barlow": 2.0}.items()]
+    kept = {"environment": {"device": "cpu", "hardware": "A Processor, 1 cores"}, "rows": rows}
+    (results / "studies/main/cost.json").write_text(json.dumps(kept))
+    cost = claim("exact", metric="ms", better="lower", ratio=True, table="cost.json", key="method")
+    found = verdict_of(cost, find([results]))
+    assert found.verdict == SUPPORTED
+    lines = claims_page.sentences(found)
+    assert "smi against barlow: supported; ms −50.0 %; on A Processor, 1 cores." in lines
+    assert "To test it on a GPU: python -m bench study main" in lines
+
+
+def test_a_measure_that_does_not_tell_apart_what_it_must_decides_nothing(claim: Make, results: Path) -> None:
+    means = 0.030  # smi less barlow
+    for margin, verdict in ((means - 0.001, SUPPORTED), (means + 0.001, UNTESTED)):
+        found = verdict_of(claim(margin=margin, sensitive=["smi", "barlow"]), find([results]))
+        assert found.verdict == verdict
+    assert "does not tell smi from barlow by the margin of 0.031 (0.534 and 0.504)" in found.parts[0].judged.reason
+    for arms in (["barlow", "smi"], ["smi", "random"]):
+        assert verdict_of(claim(margin=0.01, sensitive=arms), find([results])).verdict == UNTESTED
+    lower = claim(margin=0.01, better="lower", sensitive=["barlow", "smi"])
+    assert verdict_of(lower, find([results])).verdict == CONTRADICTED
+
+
+def test_whether_a_gain_reaches_its_margin_is_said_beside_the_verdict(claim: Make, results: Path) -> None:
+    for margin, words in ((0.005, "reaches 0.5 points is shown"), (0.02, "reaches 2 points is not shown")):
+        found = verdict_of(claim(margin=margin, changed="Once it was another."), find([results]))
+        assert found.verdict == SUPPORTED
+        lines = claims_page.sentences(found)
+        assert "Changed: Once it was another." in lines
+        assert any(f"above 0; that it {words}, p " in line for line in lines)
+        judged = found.parts[0].judged
+        test = welch(
+            [0.53 - margin, 0.54 - margin, 0.52 - margin, 0.55 - margin, 0.53 - margin], [0.50, 0.51, 0.49, 0.50, 0.52]
+        )
+        assert test.p is not None
+        assert judged.p_margin == pytest.approx(test.p / 2)
 
 
 def test_a_cost_that_is_the_same_at_every_seed_needs_no_test(claim: Make, write_run: Writer, tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ def test_tuned_configurations_alike_but_for_numbers_are_named_by_them(write_run:
     assert {row.changes for row in compared(tmp_path / "runs").rows} == {("w=1.0",), ("w=2.0",)}
 
 
+def test_a_name_leaves_out_what_most_configurations_of_the_method_share(write_run: Writer, tmp_path: Path) -> None:
+    given = [("gaussian", "match", 1.0), ("gaussian", "fisher", 3.0), ("identity", "match", 9.0)]
+    for transform, form, weight in given:
+        write_run("smi", 0, 0.4, config={"transform": transform, "form": form, "w": weight})
+    names = {row.changes for row in compared(tmp_path / "runs").rows}
+    assert names == {("w=1.0",), ("form=fisher", "w=3.0"), ("transform=identity", "w=9.0")}
+
+
 def test_a_declared_reference_may_be_a_reference_row_or_one_configuration(experiment: Path) -> None:
     random = compared(experiment, "random")
     assert random.reference is not None

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.reports import statistics, study_factors, study_grid, study_ranking, study_variance
-from bench.reports.declared import Declared, from_json
+from bench.reports.declared import Declared, analyse, from_json
 from bench.reports.flags import red_flags
-from bench.reports.load import load
+from bench.reports.load import curves, load
 from bench.reports.page import write_report
 from bench.reports.power import smallest_detectable_difference
 from bench.reports.sentences import answer
@@ -106,8 +106,8 @@ def test_a_factor_without_meaning_at_a_level_of_another_hides_no_effect() -> Non
     ]
     found = study_factors.effects(arms, ["level", "form", "centre"], OPTIONS)
     assert [(one.factor, one.first.arm, one.second.arm, one.held) for one in found] == [
-        ("level", "smi", "smi:level=feature", "form match"),
-        ("level", "smi:centre=batch", "smi:level=feature", "form match"),
+        ("level", "smi", "smi:level=feature", "form match, centre feature at sample"),
+        ("level", "smi:centre=batch", "smi:level=feature", "form match, centre batch at sample"),
         ("form", "smi:form=fisher", "smi:centre=batch", "level sample, centre batch"),
         ("centre", "smi", "smi:centre=batch", "level sample, form match"),
     ]
@@ -283,10 +283,8 @@ def test_declared_runs_that_never_began_are_flagged(study: Declared, tmp_path: P
     arms = [*study.study.cells, Cell("imagewoof-160/byol/00000000", "byol", "imagewoof:160", {"batch_size": "32"})]
     more = replace(study.study, cells=arms, seeds=range(6))
     small, large = comparisons(load([tmp_path / "runs"]), more, {})
-    assert red_flags(small) == [
-        "Never begun: seed 5 of smi; seed 5 of barlow; every run of byol are missing (they were declared)."
-    ]
-    assert red_flags(large) == ["Never begun: seed 5 of smi; seed 5 of barlow are missing (they were declared)."]
+    assert red_flags(small) == ["Never begun, though declared: seed 5 of smi; seed 5 of barlow; every run of byol."]
+    assert red_flags(large) == ["Never begun, though declared: seed 5 of smi; seed 5 of barlow."]
 
 
 def test_no_other_arm_stands_in_for_a_reference_without_runs(study: Declared, tmp_path: Path) -> None:
@@ -302,6 +300,17 @@ def test_no_other_arm_stands_in_for_a_reference_without_runs(study: Declared, tm
     assert not any(row.against for row in without.rows)
     assert answer(without) == [f"On {small.title} there is no run of the reference, so that nothing is compared."]
     assert same.reference is not None
+
+
+def test_a_study_about_its_analyses_does_not_decide_accuracy_again(study: Declared, tmp_path: Path) -> None:
+    assert study.study is not None
+    elsewhere = replace(study, study=replace(study.study, accuracy_in="main"))
+    runs = load([tmp_path / "runs"])
+    found, other = (analyse(runs, curves(runs)[0], one) for one in (study, elsewhere))
+    (line,) = set(other.answers) - set(found.answers)
+    assert "Accuracy is decided in the study main" in line
+    assert any("than barlow" in one or "from barlow" in one for one in set(found.answers) - set(other.answers))
+    assert other.tables.keys() == found.tables.keys()
 
 
 def test_only_the_declared_seeds_count(study: Declared, tmp_path: Path) -> None:

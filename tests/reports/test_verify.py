@@ -1,5 +1,6 @@
 """A report against its runs: silent while all is true, and naming the cell that is not."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from bench.reports.declared import DECLARED, Declared, analyse, table_files
 from bench.reports.load import curves, load
 from bench.reports.page import Selection, write_report
 from bench.reports.records import from_csv, to_csv
-from bench.reports.verify import same, verify
+from bench.reports.verify import verify
+from bench.reports.verify_records import same
 
 Writer = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
@@ -160,6 +162,7 @@ def test_what_only_predictions_tell_is_left_out_without_the_folders(write_run: W
     assert verify(report, []).drifts == []
 
 
+COSTS = sorted({path.parent for place in ("docs", "results") for path in (ROOT / place).rglob("cost.md")})
 COMMITTED = [
     ROOT / "docs" / "example-report",
     *sorted(path.parent for path in ROOT.glob("results/studies/*/results.csv")),
@@ -171,6 +174,24 @@ def test_a_committed_report_follows_from_its_own_records(folder: Path) -> None:
     verdict = verify(folder, [])
     assert verdict.drifts == []
     assert {"report.md", "report.html"} <= set(verdict.checked)
+
+
+@pytest.mark.parametrize("folder", COSTS, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_a_committed_page_of_costs_follows_from_its_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(folder)]) == 0, capsys.readouterr().out
+
+
+def test_a_number_changed_in_a_page_of_costs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("cost.json", "cost.md"):
+        shutil.copy(COSTS[0] / name, tmp_path / name)
+    page = (tmp_path / "cost.md").read_text()
+    number = re.findall(r"\| (\d+[.,]\d+) \|", page)[-1]
+    (tmp_path / "cost.md").write_text(page.replace(f"| {number} |", "| 12345 |"))
+    assert main(["verify", str(tmp_path)]) == 1
+    assert f"'12345' printed, '{number}' recomputed" in capsys.readouterr().out
+    (tmp_path / "cost.json").write_text("{}")
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "is no record of costs" in capsys.readouterr().err
 
 
 def test_the_committed_verdicts_follow_from_the_committed_studies(capsys: pytest.CaptureFixture[str]) -> None:

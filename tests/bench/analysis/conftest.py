@@ -58,9 +58,11 @@ def write_runs(tmp: Path, pictures: Path, methods: list[str], seeds: list[int]) 
         save_file(
             {name: value.contiguous() for name, value in encoder.state_dict().items()}, folder / "encoder.safetensors"
         )
+        pairs = [",positive_correlation,negative_correlation", ",0.3,0.1", ",0.4,0.1"]
+        head, first, second = pairs if spec.method.name == "smi" else ("", "", "")
         (folder / "metrics.csv").write_text(
-            "epoch,step,loss,alignment,invariance,redundancy,geometry.effective_rank,geometry.alignment\n"
-            f"1,7,0.5,0.4,0.4,0.01,{5 + spec.seed},0.3\n2,14,0.4,0.3,0.3,0.02,{6 + spec.seed},0.2\n"
+            f"epoch,step,loss,alignment,invariance,redundancy,geometry.effective_rank,geometry.alignment{head}\n"
+            f"1,7,0.5,0.4,0.4,0.01,{5 + spec.seed},0.3{first}\n2,14,0.4,0.3,0.3,0.02,{6 + spec.seed},0.2{second}\n"
         )
         result = {"status": "completed", "reason": None, "collapsed": False, "id": spec.id}
         result |= {"scores": {"linear": 0.5 + 0.01 * spec.seed, "knn": 0.5}, "geometry": {}, "cost": {}}
