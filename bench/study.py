@@ -68,7 +68,7 @@ class Study:
     commands: list[str] = field(default_factory=list)
     """Other commands of the suite whose results belong to the study; {folder} stands for where its report lies."""
     accuracy_in: str | None = None
-    """The study that decides accuracy, where this one is about its analyses: the same runs are not tested twice."""
+    """The study that decides accuracy, where this one is about its analyses: what the same runs say stands in one."""
     tune: Tuning | None = None
     """What `study NAME --tune` gives every arm; None: recipes are used as they are."""
 
@@ -82,6 +82,8 @@ class Study:
                 f"reference: {self.reference} is not one of the study's arms.{suggest(self.reference, self.arms)}"
             )
 
+        if self.accuracy_in is not None and self.accuracy_in not in names():
+            raise UserError(f"accuracy_in: {self.accuracy_in} is no study.{suggest(self.accuracy_in, names())}")
         for name, options in self.analysis.items():
             parsed(name, options)
         if self.section == "grid" and not (self.grid and all(map(_is_number, itertools.chain(*self.grid.values())))):

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.errors import UserError
 from bench.files import write_atomically
 from bench.reports import statistics, text
-from bench.reports.comparison import Comparison, compare
+from bench.reports.comparison import NO_REFERENCE, Comparison, compare
 from bench.reports.load import load
 from bench.reports.power import detectable, detectable_note
 from bench.reports.results import table_label
@@ -50,7 +50,8 @@ def compared(runs: pd.DataFrame, values: pd.DataFrame, reference: str | None) ->
     named = values.rename(columns={column: PREFIX + str(column) for column in values.columns if column != "id"})
     merged = runs.merge(named, on="id", how="left").copy()  # one block of memory, which pandas warns about otherwise
     metric = "linear" if "scores.linear" in runs else "linear_validation"
-    return compare(merged, reference, metric=metric)[0]
+    known = reference is None or (runs["method"] == reference.partition("/")[0]).any()
+    return compare(merged, reference if known else NO_REFERENCE, metric=metric)[0]
 
 
 def long(values: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def write(destination: Path, title: str, tables: Sequence[Table], drawings: Sequ
     return destination / "section.md"
 
 
-def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_csv(rows: Sequence[Mapping[Any, Any]], path: Path) -> None:
     """A tidy CSV, whole or not at all; of no rows, an empty file."""
     _write(path, pd.DataFrame(list(rows)).to_csv(index=False, lineterminator="\n").encode() if rows else b"")
 

@@ -93,6 +93,8 @@ class Judged:
     p_against: float | None = None
     needed: int | None = None
     p_margin: float | None = None
+    insensitive: bool = False
+    """Whether it is not tested because the metric fails the claim's `sensitive` arms."""
 
 
 def read(path: Path) -> list[Claim]:
@@ -142,7 +144,10 @@ def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
 
 
 def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
-    """The verdict on two numbers that carry no noise, or the one that all between their quartiles give."""
+    """The verdict on two numbers that carry no noise, or the one that all between their quartiles give.
+
+    Where these say only that there is no gain of the margin, perhaps none at all, that contradicts the claim.
+    """
     difference = Difference(_exact_difference(own.value, other.value, claim))
     ends = [(own.low, other.high), (own.high, other.low)]
     least, most = (_exact_verdict(_exact_difference(*pair, claim), claim) for pair in ends)
@@ -259,8 +264,8 @@ def _claim(path: Path, values: Mapping[str, Any]) -> Claim:
         raise UserError(f"{path}: {name}: better is higher or lower, not '{claim.better}'.")
     if claim.test in ("non-inferiority", "equivalence") and not claim.margin > 0:
         raise UserError(f"{path}: {name}: {claim.test} needs a margin above 0.")
-    if claim.sensitive and len(claim.sensitive) != 2:
-        raise UserError(f"{path}: {name}: sensitive needs two arms, the better first.")
+    if claim.sensitive and (len(claim.sensitive) != 2 or claim.test == "exact" or claim.ratio or claim.margin <= 0):
+        raise UserError(f"{path}: {name}: sensitive needs two arms, the better first, a margin, and runs to compare.")
     if not claim.against or (claim.test != "exact" and (claim.seeds < 2 or not claim.datasets)):
         raise UserError(
             f"{path}: {name}: it needs `against`, and unless it is exact `datasets` and at least two seeds."

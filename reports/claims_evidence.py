@@ -111,7 +111,7 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
         return Part(dataset, opponent, n, Judged(UNTESTED, reason))
     blind = _insensitive(claim, groups)
     if blind:
-        return Part(dataset, opponent, n, Judged(UNTESTED, blind))
+        return Part(dataset, opponent, n, Judged(UNTESTED, blind, insensitive=True))
     judged = _noiseless(claim, sides)
     if judged is None:
         weights = [1.0, -1.0, -1.0, 1.0] if claim.starting_from else [1.0, -1.0]
@@ -127,7 +127,7 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
 
 
 def _insensitive(claim: Claim, groups: Sequence[Group]) -> str:
-    """Why the metric decides nothing here; '' where it tells the two arms apart that it must."""
+    """Why the metric decides nothing here; '' where the means of the two arms differ as much as they must."""
     if not claim.sensitive:
         return ""
     better, worse = (list(_values(groups, arm, claim.at, claim).values()) for arm in claim.sensitive)

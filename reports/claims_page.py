@@ -62,9 +62,9 @@ def sentences(one: Verdict) -> list[str]:
     lines += [_sentence(claim, part) for part in one.parts]
     if one.command:
         lines.append(f"From: {one.command}")
-    if one.verdict == UNTESTED and not claim.only_there:
+    if one.verdict == UNTESTED and not claim.only_there and not any(part.judged.insensitive for part in one.parts):
         lines.append(f"To test it on a CPU: python -m bench study {claim.study}")
-    if one.verdict in (UNTESTED, UNDECIDED) or claim.metric == "ms":  # a GPU's times are others
+    if one.verdict in (UNTESTED, UNDECIDED) or claim.table.endswith("cost.json"):  # a GPU's times are others
         lines.append(f"To test it on a GPU: {claim.elsewhere}")
     return lines
 
@@ -160,12 +160,16 @@ def _is_accuracy(claim: Claim) -> bool:
 
 
 def _size(claim: Claim, value: float) -> str:
+    if claim.metric == "ratio":
+        return f"{100 * value:g} % of a step"
     if claim.ratio:
         return f"{100 * value:g} %"
     return f"{100 * value:g} points" if _is_accuracy(claim) else f"{value:g}"
 
 
 def _amount(claim: Claim, value: float) -> str:
+    if claim.metric == "ratio":
+        return f"{100 * value:+.2f} % of a step".replace("-", "−")
     if claim.ratio:
         return f"{text.points(math.expm1(value))} %"
     if _is_accuracy(claim):

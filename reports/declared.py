@@ -96,8 +96,8 @@ def _accuracy(comparisons: Sequence[Comparison], study: Record | None) -> list[s
     """What every comparison says, or where that is said: tests of the same runs are in one family, not in several."""
     if study and study.accuracy_in:
         return [
-            f"This study is about its analyses. Accuracy is decided in the study {study.accuracy_in}, with all arms in "
-            "one correction: tables of scores here are context, for the same runs."
+            f"This study is about its analyses. Accuracy is decided in the study {study.accuracy_in}, for the arms and "
+            "datasets it has: tables of scores here are context, and their p are corrected within each table alone."
         ]
     return [one for comparison in comparisons for one in (*answer(comparison), *unseen(comparison))]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.reports import analysis, text
-from bench.reports.analysis import compared, loaded, long, read_csv
+from bench.reports.analysis import Quantity, compared, loaded, long, read_csv
 from bench.reports.comparison import Comparison
 from bench.reports.load import curves
 from bench.reports.style import DASHES, MARKERS, PALETTE, Drawing, Style, canvas, fill, legend_beside, rendered, styles
@@ -75,6 +75,12 @@ def write_section(run_folders: Sequence[Path], destination: Path, reference: str
         epochs, _ = curves(runs)
         for comparison in compared(runs, runs[["id"]], reference):
             drawings += _over_training(comparison, epochs)
+        ends = _last_correlations(epochs)
+        analysis.write_csv(ends.to_dict("records"), destination / "measures.csv")
+        for comparison in compared(runs[runs["id"].isin(ends["id"])], ends, reference):
+            caption = f"Correlations at the end of pretraining on {comparison.title}, of the methods that record them."
+            name = f"correlations-{comparison.name}"
+            tables.append(analysis.table(comparison, _quantities(), caption, [], name=name))
     return analysis.write(destination, "Dynamics", tables, drawings)
 
 
@@ -194,6 +200,18 @@ def correlations(comparison: Comparison, epochs: pd.DataFrame) -> Figure | None:
     return figure
 
 
+def _last_correlations(epochs: pd.DataFrame) -> pd.DataFrame:
+    """CORRELATIONS of the last epoch by `id`; of the runs that record them."""
+    if not set(CORRELATIONS) <= set(epochs.columns):
+        return pd.DataFrame(columns=["id", *CORRELATIONS])
+    last = epochs.sort_values("epoch").groupby("id").tail(1)
+    return last[["id", *CORRELATIONS]].dropna().reset_index(drop=True)
+
+
+def _quantities() -> dict[str, Quantity]:
+    return {column: Quantity(name, 3, "of the last epoch's batches.") for column, name in CORRELATIONS.items()}
+
+
 def _over_training(comparison: Comparison, epochs: pd.DataFrame) -> list[Drawing]:
     figures = {
         "terms": (
@@ -239,7 +257,8 @@ def _table(shares: pd.DataFrame) -> Table:
 def _looks(objectives: Sequence[str]) -> dict[str, Style]:
     """A colour of its own for every objective: several are of one method, whose colour elsewhere they would share."""
     names = list(dict.fromkeys(objectives))
+    colors = (*PALETTE, "#000000", "#999999")
     return {
-        name: Style(PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
+        name: Style(colors[index % len(colors)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
         for index, name in enumerate(names)
     }

@@ -28,8 +28,8 @@ class Row:
 
     `runs` holds all its run folders, finished or not. `score`, `linear` and `knn` summarise its completed ones,
     collapsed included, in fractions; `score` is of the `metric` that decides (linear unless another was declared).
-    `changes` are the fields that tell several configurations of one method apart, less what most of them share.
-    `against` is None for the reference itself and where it or this row has no score.
+    `changes` are the fields that tell several configurations of one method apart, less what most of them share and
+    what this one lacks. `against` is None for the reference itself and where it or this row has no score.
     """
 
     method: str
@@ -152,7 +152,7 @@ def _labelled(rows: list[Row]) -> list[Row]:
         fields = _telling(variants, tuned=all(row.tuned for row in own))
         usual = {field: _usual([variant.get(field) for variant in variants]) for field in fields}
         for row, variant in zip(own, variants, strict=True):
-            told = [field for field in fields if repr(variant.get(field)) != usual[field]]
+            told = [field for field in fields if repr(variant.get(field)) not in ("None", usual[field])]
             changes = (f"{field.removeprefix('method.config.')}={variant.get(field)}" for field in told)
             labelled.append(replace(row, changes=tuple(changes)))
     labels = [row.label for row in labelled]

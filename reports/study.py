@@ -165,7 +165,8 @@ def comparisons(runs: pd.DataFrame, record: Record, options: Mapping[str, Any]) 
             if words:
                 slug = "-".join(cells[0].variant.values())
                 name, title = f"{name}-{slug}", f"{title}, {words}"
-            absent = [arm for key, arm in arms.items() if key not in begun]
+            placed = set(comparison.runs["id"].str.rpartition("/")[0])
+            absent = [arm for key, arm in arms.items() if key not in placed]
             found.append(replace(comparison, name=name, title=title, declared_seeds=record.seeds, absent=absent))
     return found
 

@@ -50,16 +50,16 @@ def effects(groups: Sequence[Group], factors: Sequence[str], options: Options) -
         differing = [factor for factor in shared if own[factor] != other[factor]]
         if len(differing) == 1:
             factor = differing[0]
-            held = ", ".join(f"{name} {own[name]}" for name in shared if name != factor)
+            held = [f"{name} {own[name]}" for name in shared if name != factor]
             # Two arms may differ in this alone: a factor that has no meaning at the other's level.
-            held += "".join(
-                f", {name} {(own | other)[name]} at {own[factor] if name in own else other[factor]}"
+            held += [
+                f"{name} {(own | other)[name]} at {own[factor] if name in own else other[factor]}"
                 for name in factors
                 if (name in own) != (name in other)
-            )
+            ]
             scores = [first.scores(options.column), second.scores(options.column)]
             difference = contrast(scores, [1, -1], options.paired)
-            found.append(Effect(factor, (own[factor], other[factor]), held, first, second, difference))
+            found.append(Effect(factor, (own[factor], other[factor]), ", ".join(held), first, second, difference))
     found.sort(key=lambda one: factors.index(one.factor))
     adjusted = statistics.holm([one.difference.p if one.difference else None for one in found])
     return [

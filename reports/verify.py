@@ -15,8 +15,8 @@ from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_j
 from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.records import from_csv
-from bench.reports.verify_analyses import checked_tables
 from bench.reports.verify_analyses import drifts as analysis_drifts
+from bench.reports.verify_analyses import missing, tables_of
 from bench.reports.verify_records import records_drifts, same
 from bench.reports.verify_text import (
     FIGURES,
@@ -78,12 +78,16 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
         checked.append(name)
         now, before = (_lines(name, page, whole) for page in (again, (report / name).read_text(encoding="utf-8")))
         drifts += [f"{name}: {line}" for line in text_drifts(now, before)]
+    unchecked = _unchecked(report, whole)
     if declared.study:
-        for path in checked_tables(report, declared.study):
+        of_runs, others = tables_of(report, declared.study)
+        for path in of_runs:
             name = path.relative_to(report).as_posix()
             checked.append(name)
             drifts += [f"{name}: {line}" for line in analysis_drifts(path, declared.study, analysis.runs)]
-    return Verdict(drifts, checked, [*_unchecked(report, whole), *_strangers(report, analysis)])
+        unchecked += [path.relative_to(report).as_posix() for path in others]
+        unchecked += [f"the analysis {place}, which is not there" for place in missing(report, declared.study)]
+    return Verdict(drifts, checked, [*unchecked, *_strangers(report, analysis)])
 
 
 def _expected(whole: Content, analysis: Analysis, report: Path) -> dict[str, str]:

@@ -200,7 +200,8 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace, missing_o
     for dataset, (at, (own, rates)) in itertools.product(chosen.datasets or study.datasets, study.tunings().items()):
         epochs = study.tune.epochs.get(dataset) if preset == study.preset else None
         size = study.datasets.get(dataset, []) if preset == study.preset else []
-        settings = [word for word in [*size, *study.words, *own, *chosen.words] if not word.startswith("epochs=")]
+        length = ("epochs=", "budget.length=") if epochs else ("epochs=",)
+        settings = [word for word in [*size, *study.words, *own, *chosen.words] if not word.startswith(length)]
         words = ["tune", "--methods", ",".join(arm.name for arm in trained(study)), "--dataset", dataset]
         # Trials are shared: an arm of several studies is tuned once, and its runs are the same in all of them.
         save = chosen.tuned / tuned_name(dataset, preset, at)

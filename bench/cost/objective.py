@@ -78,16 +78,17 @@ class _Barlow(nn.Module):
         return barlow.objective(za, zb, barlow.Config.lambda_, form=self.form)[0]
 
 
-def own(name: str, batch: int, width: int, device: torch.device) -> Callable[[], object] | None:
+def own(name: str, batch: int, width: int, device: torch.device, config: object = None) -> Callable[[], object] | None:
     """Forward and backward of a method's objective on ready embeddings (B, D), and what follows a step (queues).
 
-    None where a method trains nothing or cannot work at this B and D. explicit_mi, MoCo and W-MSE have embeddings of
-    their own width, at which they are measured. Encoder, projector and predictor are the identity, a momentum target
-    stands still; what else belongs to the loss (queue, prototypes, Sinkhorn's iterations) stays.
+    `config` is the method's default where none is given. None where it trains nothing or cannot work at this B and D.
+    explicit_mi, MoCo and W-MSE have embeddings of their own width, at which they are measured. Encoder, projector and
+    predictor are the identity, a momentum target stands still; what else belongs to the loss (queue, prototypes,
+    Sinkhorn's iterations) stays.
     """
     cls: type[Method] = discover.load("methods", name)
     context = Context(
-        config=cls.Config(),
+        config=cls.Config() if config is None else config,
         feature_dim=width,
         projector=Projector(hidden=8, output=width, layers=1),
         num_classes=CLASSES,

@@ -95,7 +95,8 @@ def _turns(rows: Sequence[Row], kind: str) -> str:
     if not table:
         return ""
     first = rows[0]
-    head = ["method", "step [quartiles]", f"x {first['method']}'s [quartiles]", "objective alone", "% of its step"]
+    whose = f"{first['method']}'s"
+    head = ["method", "step [quartiles]", f"x {whose} [quartiles]", "objective alone", f"% of {whose} step"]
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, embeddings of "
         f"{first['width']}, {first['precision']}; {first['rounds']} rounds. Ratios are medians over rounds.\n\n"

@@ -1,11 +1,13 @@
-"""Whole steps of several methods in the same rounds, to be compared, and the objective's share of each."""
+"""Whole steps of several methods in the same rounds, to be compared, and what their objectives are of a step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from bench import discover
+from bench.config.check import build
 from bench.cost import objective
 from bench.cost.clock import Contender, paired_ratio, repeated, take_turns
 from bench.cost.record import Row
@@ -19,32 +21,50 @@ SECONDS = 60.0
 
 
 def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Iterator[Row]:
-    """Two rows for every run: its whole `step`, and its `objective` alone (see objective.own) at the same batch and
-    width. What disturbs the machine disturbs all alike. `ratio`: of a step to that of the first run, of an objective to
-    its own step."""
+    """Two rows for every run: its whole `step`, and its `objective` alone at the same batch and width.
+
+    What disturbs the machine disturbs all alike. `ratio` is to the step of the first run, for objectives too: one
+    step for all, since steps of one network differ by more than the objectives take.
+    """
     contenders: dict[str, Contender] = {}
     for spec in specs:
         contenders[f"{spec.method.short_name} step"] = Trainer(spec, data, device).measure_step
-        batch = spec.protocol.batch_size // spec.protocol.accumulate
-        alone = objective.own(spec.method.name, batch, spec.protocol.projector.output, device)
+        alone = _objective(spec, device)
         if alone is not None:
             contenders[f"{spec.method.short_name} objective"] = repeated(alone)
     times = take_turns(contenders, device, ROUNDS, SECONDS * len(specs))
     first = times[f"{specs[0].method.short_name} step"]
-    for name, own in times.items():
-        method, _, stage = name.rpartition(" ")
-        base = first if stage == "step" else times[f"{method} step"]
-        protocol = specs[0].protocol
-        yield {
-            "what": "turns",
-            "method": method,
-            "stage": stage,
-            "dataset": specs[0].dataset.key,
-            "backbone": protocol.backbone.name,
-            "image_size": protocol.image_size,
-            "batch": protocol.batch_size,
-            "width": protocol.projector.output,
-            "precision": protocol.precision,
-            **own.numbers(),
-            **paired_ratio(own, base, device),
-        }
+    for spec in specs:
+        protocol = spec.protocol
+        for stage in ("step", "objective"):
+            own = times.get(f"{spec.method.short_name} {stage}")
+            if own is None:
+                continue
+            yield {
+                "what": "turns",
+                "method": spec.method.short_name,
+                "stage": stage,
+                "dataset": spec.dataset.key,
+                "backbone": protocol.backbone.name,
+                "image_size": protocol.image_size,
+                "batch": protocol.batch_size,
+                "width": protocol.projector.output,
+                "precision": protocol.precision,
+                **own.numbers(),
+                **paired_ratio(own, first, device),
+            }
+
+
+def _objective(spec: RunSpec, device: torch.device) -> Callable[[], object] | None:
+    """The run's objective as often as a step has it, which is once for every part of an accumulated batch."""
+    parts, width = spec.protocol.accumulate, spec.protocol.projector.output
+    config = build(discover.load("methods", spec.method.name).Config, spec.method.config, spec.method.short_name)
+    alone = objective.own(spec.method.name, spec.protocol.batch_size // parts, width, device, config)
+    if alone is None:
+        return None
+
+    def every_part() -> None:
+        for _ in range(parts):
+            alone()
+
+    return every_part

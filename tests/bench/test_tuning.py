@@ -151,6 +151,12 @@ def test_without_a_completed_trial_nothing_is_recommended(data_root, tmp_path):
     assert outcomes(data_root, tmp_path, [None, None])[1] is None
 
 
+def test_seconds_of_a_trial_and_a_stretched_run_are_refused(capsys):
+    words = ["tune", "--methods", "smi", "--dataset", "digits", "--trial-seconds", "9", "budget.length=2"]
+    assert main(words) == 2
+    assert "--trial-seconds sets the epochs: leave budget.length out." in capsys.readouterr().err
+
+
 def test_a_dry_run_prints_the_trials_and_runs_none(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--epochs", "1", "backbone.width=4", "projector.hidden=16", "projector.output=16", "image_size=8"]

@@ -92,7 +92,7 @@ def test_numbers_without_noise_are_compared_as_they_are(claim: Make) -> None:
     assert judge_exact(Number.exactly(0.6), Number.exactly(0.5), claim("exact", margin=0.05)).verdict == SUPPORTED
 
 
-def test_measured_times_give_a_verdict_only_where_their_quartiles_agree_on_it(claim: Make) -> None:
+def test_measured_times_give_a_verdict_only_where_their_quartiles_agree_on_it_or_on_no_gain(claim: Make) -> None:
     faster = claim("exact", better="lower", ratio=True, margin=0.05)
     other = Number(1.2, 1.1, 1.3)
     assert judge_exact(Number(1.0, 0.9, 1.04), other, faster).verdict == SUPPORTED
@@ -217,6 +217,8 @@ def test_the_suites_own_claims_can_be_read_and_name_what_there_is() -> None:
     [
         ({"test": "superior"}, "unknown test 'superior'"),
         ({"margn": 1}, "unknown key 'margn'"),
+        ({"sensitive": ["smi"], "margin": 0.01}, "sensitive needs two arms"),
+        ({"sensitive": ["smi", "random"]}, "sensitive needs two arms, the better first, a margin"),
         ({"test": "equivalence"}, "needs a margin"),
         ({"better": "up"}, "better is higher or lower"),
         ({"seeds": 1}, "at least two seeds"),

@@ -149,6 +149,7 @@ def test_a_measure_that_does_not_tell_apart_what_it_must_decides_nothing(claim: 
         found = verdict_of(claim(margin=margin, sensitive=["smi", "barlow"]), find([results]))
         assert found.verdict == verdict
     assert "does not tell smi from barlow by the margin of 0.031 (0.534 and 0.504)" in found.parts[0].judged.reason
+    assert "To test it on a CPU" not in " ".join(claims_page.sentences(found))
     for arms in (["barlow", "smi"], ["smi", "random"]):
         assert verdict_of(claim(margin=0.01, sensitive=arms), find([results])).verdict == UNTESTED
     lower = claim(margin=0.01, better="lower", sensitive=["barlow", "smi"])

@@ -174,6 +174,9 @@ def test_a_committed_report_follows_from_its_own_records(folder: Path) -> None:
     verdict = verify(folder, [])
     assert verdict.drifts == []
     assert {"report.md", "report.html"} <= set(verdict.checked)
+    tables = {path.relative_to(folder).as_posix() for path in folder.glob("analysis/**/tables/*.csv")}
+    assert tables <= {*verdict.checked, *verdict.unchecked}
+    assert tables - set(verdict.checked) <= {"analysis/dynamics/tables/dynamics-shares.csv"}
 
 
 @pytest.mark.parametrize("folder", COSTS, ids=lambda folder: folder.relative_to(ROOT).as_posix())

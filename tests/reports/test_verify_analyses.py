@@ -49,5 +49,9 @@ def test_the_tables_of_an_analysis_are_made_again_from_its_measures(report: Path
     drifts = verify(report, []).drifts
     for quantity in ("mean", "difference", "p", "p_holm"):
         assert any(line.startswith(f"{name}: SMI (reconstructed), {quantity}:") for line in drifts), drifts
+    (table.parents[1] / "section.md").unlink()
+    (table.parent / "other.csv").write_text("objective,share\nsmi,0.5\n")
+    unchecked = verify(report, []).unchecked
+    assert {"analysis/geometry/tables/other.csv", "the analysis geometry, which is not there"} <= set(unchecked)
     measures.unlink()
     assert verify(report, []).drifts == [f"{name}: has no measures beside it"]
