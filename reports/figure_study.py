@@ -100,6 +100,9 @@ def _curves(groups: Sequence[Group], record: Record, options: Options) -> Figure
         axes.set_xlabel(axis)
         axes.set_title(held, fontsize="medium")
         axes.grid(lw=0.4)
+    for arm in dict.fromkeys(arm for lines in panels.values() for arm in lines):  # a panel need not have every arm
+        look = shown[arm]
+        all_axes[-1].plot([], [], marker=look.marker, color=look.color, linestyle=look.line, label=arm)
     all_axes[0].set_ylabel(f"{text.metric(options.metric)} (%)")
     legend_beside(all_axes[-1])
     return figure
