@@ -75,7 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.trial_seconds is not None:
         if arguments.epochs or not 0 < arguments.trial_seconds < float("inf"):
             raise UserError("--trial-seconds must be above 0, and sets the epochs: leave --epochs out.")
-        if any(word.startswith("budget.length=") for word in request.words):
+        if any(word.partition("=")[0].endswith("budget.length") for word in request.words):  # of one method, too
             raise UserError("--trial-seconds sets the epochs: leave budget.length out.")
         epochs = epochs_within(request, arguments.trial_seconds, device, execution)
         request = dataclasses.replace(request, words=[*request.words, f"epochs={epochs}"])

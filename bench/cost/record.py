@@ -9,11 +9,25 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.files import write_json
+from bench.spec import RunSpec
 
 Row = dict[str, Any]
 """One measurement, flat; `what` names its benchmark."""
 SAME = ("hardware", "torch", "device", "threads")
 """Measurements that agree in these stand in one file."""
+
+
+def described_by(spec: RunSpec) -> Row:
+    """The columns that say whose step a row is of."""
+    protocol = spec.protocol
+    return {
+        "method": spec.method.short_name,
+        "dataset": spec.dataset.key,
+        "backbone": protocol.backbone.name,
+        "image_size": protocol.image_size,
+        "batch": protocol.batch_size,
+        "precision": protocol.precision,
+    }
 
 
 class Record:

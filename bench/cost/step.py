@@ -15,7 +15,7 @@ from bench.api import Method
 from bench.augment import pipeline
 from bench.cost.clock import paired_ratio, repeated, take_turns, wait
 from bench.cost.counters import gigaflops, peak_tensor_mib
-from bench.cost.record import Row
+from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.evaluate.protocol import Parts, evaluate, labelled_features
 from bench.pretrain import Trainer
@@ -56,15 +56,7 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
     contenders = {name: repeated(call) for name, call in parts.items()} | {"step": trainer.measure_step}
     times = take_turns(contenders, device, ROUNDS, SECONDS)
     trainer.run_without_graphs()
-    described = {
-        "what": "step",
-        "method": spec.method.short_name,
-        "dataset": spec.dataset.key,
-        "backbone": spec.protocol.backbone.name,
-        "image_size": spec.protocol.image_size,
-        "batch": spec.protocol.batch_size,
-        "precision": spec.protocol.precision,
-    }
+    described = {"what": "step", **described_by(spec)}
     for name, own in times.items():
         counted = {}
         if name in ("floor", "step", "matmul"):

@@ -10,7 +10,7 @@ from bench import discover
 from bench.config.check import build
 from bench.cost import objective
 from bench.cost.clock import Contender, paired_ratio, repeated, take_turns
-from bench.cost.record import Row
+from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.pretrain import Trainer
 from bench.spec import RunSpec
@@ -35,21 +35,15 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
     times = take_turns(contenders, device, ROUNDS, SECONDS * len(specs))
     first = times[f"{specs[0].method.short_name} step"]
     for spec in specs:
-        protocol = spec.protocol
         for stage in ("step", "objective"):
             own = times.get(f"{spec.method.short_name} {stage}")
             if own is None:
                 continue
             yield {
                 "what": "turns",
-                "method": spec.method.short_name,
                 "stage": stage,
-                "dataset": spec.dataset.key,
-                "backbone": protocol.backbone.name,
-                "image_size": protocol.image_size,
-                "batch": protocol.batch_size,
-                "width": protocol.projector.output,
-                "precision": protocol.precision,
+                **described_by(spec),
+                "width": spec.protocol.projector.output,
                 **own.numbers(),
                 **paired_ratio(own, first, device),
             }

@@ -1,16 +1,12 @@
 """Study files and the plans they compose into."""
 
 import dataclasses
-import json
 
 import pytest
 import torch
 
 from bench import study
-from bench.cli import main
-from bench.commands.study import _device_of_the_runs, _say_untuned
 from bench.errors import UserError
-from bench.hardware import resolve_precision
 from bench.study import Chosen, Study, Tuning, plan_study, read, with_values
 
 CPU = torch.device("cpu")
@@ -57,6 +53,7 @@ def test_every_study_of_the_suite_can_be_read(name):
             "the lower first",
         ),
         ("title: T\nquestion: Q\nanalysis: {geometri: {}}\n", "Did you mean 'geometry'"),
+        ("title: T\nquestion: Q\naccuracy_in: mian\n", "mian is no study. Did you mean 'main'"),
         ("title: T\nquestion: Q\nanalysis: {geometry: {image: '9'}}\n", "Did you mean 'images'"),
         ("title: T\nquestion: Q\nanalysis: {geometry: {images: some}}\n", "needs a whole number"),
         ("title: T\nquestion: Q\nanalysis: {localisation: {annotations: /nowhere}}\n", "no folder of annotations"),
@@ -133,20 +130,6 @@ def test_what_the_study_tuned_goes_before_other_recipes(tmp_path):
     assert barlow.recipe == "default"
 
 
-@pytest.mark.parametrize("tune", [Tuning(16, {}), None])
-@pytest.mark.parametrize("tuned", [0, 1, 2])
-def test_a_study_says_how_many_arms_are_tuned_unless_all_are(tuned, tune, tmp_path, capsys):
-    rows = ["  smi: {w: 7}\n", "  barlow: {}\n"][:tuned]
-    if rows:
-        head = "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nprovenance: {trials: 2}\nmethods:\n"
-        (tmp_path / "digits-quick.yaml").write_text(head + "".join(rows))
-    one = small(arms=["smi", "barlow", "random"], tune=tune)
-    _say_untuned(one, plan_study(one, chosen(tmp_path, tuned=tmp_path), CPU)[0])
-    advice = "`--tune` gives all the same budget" if tune else "the study's file has no `tune`"
-    note = f"Note: {tuned} of 2 configurations have tuned settings; {advice}.\n"
-    assert capsys.readouterr().out == ("" if tuned == 2 else note)
-
-
 def test_the_untrained_arms_are_not_tuned():
     assert [arm.name for arm in study.trained(small(arms=["smi", "random", "barlow"]))] == ["smi", "barlow"]
 
@@ -162,29 +145,6 @@ def test_every_study_can_be_planned(tmp_path):
                 assert len(specs) == 2 * len(cells) == 2 * len(one.arms) * len(one.cells())
 
 
-def test_a_dataset_that_only_an_analysis_needs_is_missed_before_any_training(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = [
-        "study",
-        "transfer",
-        "--dataset",
-        "digits",
-        "--output",
-        "out",
-        "transfer.fine=folder:nowhere",
-        "transfer.coarse=",
-    ]
-    assert main(words) == 2
-    assert "nowhere" in capsys.readouterr().err
-    assert not list(tmp_path.glob("out/digits"))
-
-
-def test_transfer_without_targets_is_refused_before_any_training(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(["study", "transfer", "--dataset", "digits", "transfer.coarse="]) == 2
-    assert "Transfer needs targets" in capsys.readouterr().err
-
-
 def test_variants_are_analysed_apart(tmp_path):
     one = small(grid={"batch_size": ["32", "64"]})
     _, cells = plan_study(one, chosen(tmp_path), CPU)
@@ -194,27 +154,6 @@ def test_variants_are_analysed_apart(tmp_path):
     assert [len(keys) for keys in apart.values()] == [2, 2]
     _, cells = plan_study(small(), chosen(tmp_path), CPU)
     assert list(study.variants_apart(cells)) == [""]
-
-
-@pytest.fixture
-def estimated(monkeypatch):
-    """Ids of the runs whose cost was to be estimated, by call; nothing is measured."""
-    calls = []
-    monkeypatch.setattr("bench.estimate.print_estimate", lambda specs, *_: calls.append([spec.id for spec in specs]))
-    return calls
-
-
-def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys, monkeypatch, estimated):
-    monkeypatch.chdir(tmp_path)
-    assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "digits", "backbone.width=4"]) == 0
-    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("python"))
-    assert line.startswith("python -m bench tune --methods smi,smi:transform=identity,smi:form=maxmin,")
-    assert "--dataset digits --preset quick --trials 12 --output results/tuning" in line
-    assert "--save results/tuning/ablation/digits-quick.yaml --epochs 26" in line
-    assert line.endswith("backbone.width=4 --dry-run")
-    assert not (tmp_path / "results").exists()
-    (trials,) = estimated
-    assert len(set(trials)) == len(trials) == 12 * 11
 
 
 GRID = {"grid": {"batch_size": ["32", "64"], "projector.output": ["8", "16"]}}
@@ -251,72 +190,3 @@ def test_what_is_tuned_anew_has_a_search_and_a_recipe_of_its_own(shape, anew, se
     for spec in specs:
         if spec.method.name == "smi":
             assert spec.method.config["w"] == expected[one.tuned_at(variants[study.key_of(spec)])]
-
-
-def test_a_study_tunes_first_unless_told_otherwise(tmp_path, capsys, monkeypatch, estimated):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.commands.study.carry_out", lambda arguments, planner, report: len(planner(CPU)) - 2)
-    words = ["study", "ablation", "--dry-run", "--dataset", "digits", "--seeds", "1"]
-    tuned = tmp_path / "results/tuning/ablation/digits-quick.yaml"
-    for more, searches in (([], 1), (["--untuned"], 0), (["--recipe", "none"], 0)):
-        assert main([*words, *more]) == 0
-        assert capsys.readouterr().out.count("python -m bench tune") == searches
-        assert len(estimated) == 1
-    tuned.parent.mkdir(parents=True)
-    tuned.write_text("label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nmethods: {smi: {w: 7}}\n")
-    assert main(words) == 0
-    assert "python -m bench tune" not in capsys.readouterr().out
-
-
-def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkeypatch, estimated):
-    monkeypatch.chdir(tmp_path)
-    assert main(["study", "robustness", "--tune", "--dry-run", "--dataset", "digits"]) == 0
-    first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("python"))
-    assert "--rates" not in first
-    assert "--save results/tuning/robustness/digits-quick-SGD.yaml --epochs 26 --rates 0.001,1" in second
-    assert second.endswith("optimizer.name=sgd --dry-run")
-    assert len(estimated) == 2
-
-
-def test_a_reports_command_has_the_words_for_the_grid_and_the_analyses(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = ["study", "transfer", "--report-only", "--dataset", "digits", "--seeds", "1", *TINY]
-    main([*words, "transfer.coarse=digits", "transfer.fine="])
-    declared = json.loads((tmp_path / "results/studies/transfer/declared.json").read_text())
-    assert declared["study"]["command"].endswith(f"{' '.join(TINY)} transfer.coarse=digits transfer.fine=")
-
-
-@pytest.mark.slow
-def test_a_study_from_its_file_to_its_verified_report(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "title: Mine\nquestion: Q\narms: [smi, barlow]\ndatasets: {digits: []}\nreference: barlow\nsection: grid\n"
-        "tune: {trials: 2, epochs: {digits: 1}, anew: {batch_size: []}}\n"
-        f"grid: {{batch_size: [64, 128]}}\nwords: [{', '.join(TINY)}]\nanalysis: {{semi: {{fractions: '0.1'}}}}\n"
-    )
-    words = ["study", str(path), "--seeds", "2", "--output", "out", "--data-root", str(tmp_path / "data")]
-    assert main(words) == 0
-    assert sorted(path.name for path in tmp_path.glob("out/tuning/mine/*.yaml")) == [
-        "digits-quick-batch_size-128.yaml",
-        "digits-quick-batch_size-64.yaml",
-    ]
-    assert len(list(tmp_path.glob("out/tuning/digits/*/*/seed10000/result.json"))) == 8
-    report = tmp_path / "out/studies/mine"
-    assert "tuned (2 trials)" in (report / "report.md").read_text()
-    for size in (64, 128):
-        assert (report / f"analysis/semi/batch_size-{size}/measures.csv").read_text().count("\n") == 5
-        assert f"analysis/semi/batch_size-{size}/section.md" in (report / "report.md").read_text()
-    assert (report / "tables/study-changes-digits.csv").is_file()
-    before = {found: found.stat().st_mtime_ns for found in tmp_path.glob("out/digits/*/*/*/result.json")}
-    assert len(before) == 8
-    assert main(words) == 0
-    assert before == {found: found.stat().st_mtime_ns for found in before}
-    assert main(["verify", "out/studies/mine", "out"]) == 0
-
-
-def test_a_report_of_runs_on_gpus_needs_no_gpu():
-    """Their precision is that of a GPU, which is part of what they are called."""
-    device = _device_of_the_runs("cuda")
-    assert resolve_precision("auto", device) == "bfloat16"
-    assert _device_of_the_runs("cpu").type == "cpu"

@@ -151,8 +151,9 @@ def test_without_a_completed_trial_nothing_is_recommended(data_root, tmp_path):
     assert outcomes(data_root, tmp_path, [None, None])[1] is None
 
 
-def test_seconds_of_a_trial_and_a_stretched_run_are_refused(capsys):
-    words = ["tune", "--methods", "smi", "--dataset", "digits", "--trial-seconds", "9", "budget.length=2"]
+@pytest.mark.parametrize("word", ["budget.length=2", "smi.budget.length=2"])
+def test_seconds_of_a_trial_and_a_stretched_run_are_refused(word, capsys):
+    words = ["tune", "--methods", "smi", "--dataset", "digits", "--trial-seconds", "9", word]
     assert main(words) == 2
     assert "--trial-seconds sets the epochs: leave budget.length out." in capsys.readouterr().err
 

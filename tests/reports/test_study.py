@@ -1,7 +1,6 @@
 """Sections of studies against tests done by hand with SciPy, and a study's report from end to end."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.reports import statistics, study_factors, study_grid, study_ranking, study_variance
-from bench.reports.declared import Declared, analyse, from_json
-from bench.reports.flags import red_flags
-from bench.reports.load import curves, load
-from bench.reports.page import write_report
 from bench.reports.power import smallest_detectable_difference
-from bench.reports.sentences import answer
-from bench.reports.study import Cell, Group, Options, Record, comparisons, contrast, groups_of
-from bench.reports.verify import verify
+from bench.reports.study import Cell, Group, Options, Record, contrast
 
 Writer = Callable[..., Path]
 OPTIONS = Options("linear", False)
@@ -237,87 +230,3 @@ def test_a_shift_of_a_lead_is_the_difference_of_differences() -> None:
     shift = found["SGD", "smi"].shift
     assert shift is not None
     assert shift.difference == pytest.approx((0.605 - 0.715) - (0.81 - 0.705))
-
-
-@pytest.fixture
-def study(write_run: Writer, tmp_path: Path) -> Declared:
-    """Two arms at two batch sizes, five seeds, and a run that is not the study's; its folder is tmp_path/runs."""
-    cells: dict[str, Cell] = {}
-    for size, gain in ((32, 0.05), (512, 0.0)):
-        for arm, level in (("smi", 0.5 + gain), ("barlow", 0.5)):
-            for seed in range(5):
-                noise = [0.0, 0.01, -0.01, 0.02, -0.015][seed] * (1 if arm == "smi" else -1)
-                folder = write_run(arm, seed, level + noise, shared={"batch_size": size})
-                key = str(folder.parent.relative_to(tmp_path / "runs"))
-                cells[key] = Cell(key, arm, "imagewoof:160", {"batch_size": str(size)})
-    write_run("smi", 0, 0.99, config={"stray": 1})
-    return Declared(
-        study=Record("batch", "Small batches", "Do they hurt?", "grid", "barlow", [0, 1, 2, 3, 4], list(cells.values()))
-    )
-
-
-def test_the_report_of_a_study_is_of_its_runs_and_can_be_verified(study: Declared, tmp_path: Path) -> None:
-    report = write_report([tmp_path / "runs"], tmp_path / "report", study)
-    names = {str(path.relative_to(tmp_path / "report")) for path in report.paths}
-    assert {"report.md", "report.html", "results.csv", "declared.json", "tables/study-grid-imagewoof-160.csv"} <= names
-    assert {"figures/study-grid-imagewoof-160.png", "tables/imagewoof-160-32.csv"} <= names
-    page = (tmp_path / "report/report.md").read_text()
-    assert "## Small batches" in page
-    assert "stray" not in page
-    assert len(pd.read_csv(tmp_path / "report/results.csv")) == 20
-    assert "Never begun" not in page
-    assert from_json((tmp_path / "report/declared.json").read_text()).to_json() == study.to_json()
-    assert verify(tmp_path / "report", [tmp_path / "runs"]).drifts == []
-    assert verify(tmp_path / "report", []).drifts == []
-
-
-def test_a_changed_number_of_the_section_is_found(study: Declared, tmp_path: Path) -> None:
-    write_report([tmp_path / "runs"], tmp_path / "report", study)
-    path = tmp_path / "report/tables/study-changes-imagewoof-160.csv"
-    path.write_text(path.read_text().replace("barlow", "barely", 1))
-    assert any("study-changes" in drift for drift in verify(tmp_path / "report", [tmp_path / "runs"]).drifts)
-
-
-def test_declared_runs_that_never_began_are_flagged(study: Declared, tmp_path: Path) -> None:
-    assert study.study is not None
-    arms = [*study.study.cells, Cell("imagewoof-160/byol/00000000", "byol", "imagewoof:160", {"batch_size": "32"})]
-    more = replace(study.study, cells=arms, seeds=range(6))
-    small, large = comparisons(load([tmp_path / "runs"]), more, {})
-    assert red_flags(small) == ["Never begun, though declared: seed 5 of smi; seed 5 of barlow; every run of byol."]
-    assert red_flags(large) == ["Never begun, though declared: seed 5 of smi; seed 5 of barlow."]
-
-
-def test_no_other_arm_stands_in_for_a_reference_without_runs(study: Declared, tmp_path: Path) -> None:
-    assert study.study is not None
-    assert study.study.reference == "barlow"
-    runs = load([tmp_path / "runs"])
-    small, _ = comparisons(runs, study.study, {})
-    lost = runs["id"].isin(small.runs["id"]) & runs["id"].str.contains("/barlow/")
-    without, same = comparisons(runs[~lost], study.study, {})
-    assert small.reference is not None
-    assert any(row.against for row in small.rows)
-    assert without.reference is None
-    assert not any(row.against for row in without.rows)
-    assert answer(without) == [f"On {small.title} there is no run of the reference, so that nothing is compared."]
-    assert same.reference is not None
-
-
-def test_a_study_about_its_analyses_does_not_decide_accuracy_again(study: Declared, tmp_path: Path) -> None:
-    assert study.study is not None
-    elsewhere = replace(study, study=replace(study.study, accuracy_in="main"))
-    runs = load([tmp_path / "runs"])
-    found, other = (analyse(runs, curves(runs)[0], one) for one in (study, elsewhere))
-    (line,) = set(other.answers) - set(found.answers)
-    assert "Accuracy is decided in the study main" in line
-    assert any("than barlow" in one or "from barlow" in one for one in set(found.answers) - set(other.answers))
-    assert other.tables.keys() == found.tables.keys()
-
-
-def test_only_the_declared_seeds_count(study: Declared, tmp_path: Path) -> None:
-    assert study.study is not None
-    few = Record(**{**vars(study.study), "seeds": [0, 1]})
-    from bench.reports.study import runs_of
-
-    runs = runs_of(load([tmp_path / "runs"]), few)
-    assert sorted(runs["seed"].unique()) == [0, 1]
-    assert all(len(one.runs) == 2 for one in groups_of(runs, few)["imagewoof:160"])
