@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 def main(words: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 a run failed or nobody read the output, 2 a mistake to mend, 130 interrupted."""
     try:
-        return _dispatch(list(sys.argv[1:] if words is None else words))
+        return dispatch(list(sys.argv[1:] if words is None else words))
     except UserError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -65,7 +65,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _dispatch(words: list[str]) -> int:
+def dispatch(words: list[str]) -> int:
+    """As `main`, for a command that consists of others: mistakes and interruptions end it too."""
     parser = Parser("python -m bench", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)

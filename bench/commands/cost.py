@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--widths", default="512,2048,8192", metavar="D,D", help="of the objectives' grid")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one process on a CPU; default 1")
-    parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json")
+    parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json.gz")
     parser.add_argument("--output", type=Path, default=Path("cost"), metavar="DIR", help="default cost")
     add_data_options(parser)
 
@@ -128,7 +128,7 @@ def _on_pictures(
         for spec in specs:
             yield from step.measure(spec, data, device)
         if arguments.trace:
-            step.trace(specs[0], data, device, arguments.output / "trace.json")
+            step.trace(specs[0], data, device, arguments.output / "trace.json.gz")
     if "turns" in what:
         yield from turns.measure(specs, data, device)
     if "rest" in what:

@@ -189,7 +189,7 @@ def _tunes_first(arguments: argparse.Namespace) -> bool:
 
 def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace, missing_only: bool = False) -> int:
     """`tune` for every dataset of the study, and what is tuned anew, each with the same arms and budget."""
-    from bench.cli import main as bench
+    from bench.cli import dispatch
     from bench.study import trained, tuned_name
 
     if study.tune is None:
@@ -215,13 +215,13 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace, missing_o
         words += ["--tensorboard"] if arguments.tensorboard else []
         words += ["--dry-run"] if arguments.dry_run else []
         print(f"\npython -m bench {shlex.join(words)}", flush=True)
-        code = max(code, bench(words))
+        code = max(code, dispatch(words))
     return code
 
 
 def _commands(study: Study, folder: Path, arguments: argparse.Namespace) -> int:
     """The study's other commands; their files go to its folder."""
-    from bench.cli import main as bench
+    from bench.cli import dispatch
 
     code = 0
     for command in study.commands:
@@ -229,7 +229,7 @@ def _commands(study: Study, folder: Path, arguments: argparse.Namespace) -> int:
         words = [*shlex.split(whole), *_passed_on(arguments, ("data_root", "device"))]
         print(f"\npython -m bench {shlex.join(words)}", flush=True)
         if not (arguments.dry_run or arguments.report_only):
-            code = max(code, bench(words))
+            code = max(code, dispatch(words))
     return code
 
 

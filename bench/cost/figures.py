@@ -31,7 +31,7 @@ def write(record: Record, folder: Path) -> list[Path]:
 def _drawings(record: Record) -> Iterator[Drawing]:
     kind = table.clock(record)
     if rows := record.of("step"):
-        yield rendered(_steps(rows, kind), "step", "Step", "Where a step's time goes; the line is the floor.")
+        yield rendered(_steps(rows, kind), "step", "Step", "Stages of a step beside the whole and the floor.")
     if rows := record.of("objective"):
         for column, unit in ((kind, "ms"), ("memory_mib", "MiB")):
             figure = _objectives(rows, column, unit)
@@ -52,8 +52,9 @@ def _steps(rows: Sequence[Row], kind: str) -> Figure:
             width = max(0.0, table.shares(own, kind)[stage])
             axes.barh(position, width, left=left, color=color, hatch=hatch, edgecolor="white", lw=0.5, label=stage)
             left += width
-        floor = next(row[kind] for row in own if row["stage"] == "floor")
-        axes.plot([floor, floor], [position - 0.45, position + 0.45], color="black", lw=2, label="floor")
+        for stage, label, dashes in (("floor", "floor", "-"), ("step", "whole step", ":")):
+            time = next(row[kind] for row in own if row["stage"] == stage)
+            axes.plot([time, time], [position - 0.45, position + 0.45], color="black", ls=dashes, lw=2, label=label)
     axes.set_yticks(range(len(methods)), list(methods))
     axes.invert_yaxis()
     axes.set_xlabel(f"{_axis(kind)} per step")

@@ -44,8 +44,11 @@ def clock(record: Record) -> str:
 
 
 def shares(rows: Sequence[Row], kind: str) -> dict[str, float]:
-    """Milliseconds of one method's step by STAGES; what the stages do not explain is the rest (and may be negative)."""
-    times = {row["stage"]: row[kind] for row in rows}
+    """Milliseconds of one method's step by STAGES; what the stages do not explain is the rest.
+
+    It is negative where a stage alone takes longer than in a step, as on a GPU that waits for its launches.
+    """
+    times = {"gather": 0.0} | {row["stage"]: row[kind] for row in rows}
     parts = {name: times[name] for name in ("gather", "views", "encoder", "optimiser")}
     parts["heads, objective"] = times["method"] - times["encoder"]
     parts["rest"] = times["step"] - sum(parts.values())

@@ -7,6 +7,7 @@ import torch
 
 from bench.cli import main
 from bench.commands.study import _device_of_the_runs, _say_untuned
+from bench.errors import UserError
 from bench.hardware import resolve_precision
 from bench.study import Chosen, Study, Tuning, plan_study
 
@@ -50,6 +51,25 @@ def test_transfer_without_targets_is_refused_before_any_training(tmp_path, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["study", "transfer", "--dataset", "digits", "transfer.coarse="]) == 2
     assert "Transfer needs targets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ends", "code"), [(KeyboardInterrupt(), 130), (UserError("no room"), 2)])
+@pytest.mark.parametrize("words", [["ablation", "--dataset", "digits"], ["ablation", "--tune"], ["cost"]])
+def test_what_ends_a_command_of_the_study_ends_the_study(words, ends, code, tmp_path, capsys, monkeypatch):
+    """A study whose tuning was interrupted went on to its runs, untuned."""
+    calls = []
+
+    def end(arguments):
+        calls.append(arguments)
+        raise ends
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.commands.tune.main", end)
+    monkeypatch.setattr("bench.commands.cost.main", end)
+    assert main(["study", *words, "--output", "out", *TINY]) == code
+    assert len(calls) == 1
+    assert ("no room" if code == 2 else "interrupted") in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/digits"))
 
 
 @pytest.fixture
