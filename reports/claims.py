@@ -35,7 +35,8 @@ class Claim:
     variant; with `starting_from` what is compared is the change from that variant to `at`. `exact` compares numbers
     without noise: `metric` is then a column of `table`, a CSV or cost.json beside the study's report, in the row where
     `key` is the arm and the columns `rows` have their values; `ms` of a cost.json is the time that counts there, of
-    the processor or on a GPU of the clock. `only_there`: of these datasets and no others, whatever a user asks for.
+    the processor or on a GPU of the clock. `on_gpu`: columns of a cost.json that are to have other values than `rows`
+    has there. `only_there`: of these datasets and no others, whatever a user asks for.
     `sensitive` are two arms, the first of which must be better than the second by the margin or more: a metric that
     cannot tell these apart decides nothing. `changed` says what was declared otherwise before first results were known.
     """
@@ -63,6 +64,7 @@ class Claim:
     table: str = ""
     key: str = ""
     rows: Mapping[str, float | str] = field(default_factory=dict)
+    on_gpu: Mapping[str, float | str] = field(default_factory=dict)
     sensitive: Sequence[str] = ()
     changed: str = ""
 

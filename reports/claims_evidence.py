@@ -185,9 +185,16 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
     path = report.folder / claim.table if report else None
     if path is None or not path.is_file():
         return Judged(UNTESTED, f"the study {claim.study} has no {claim.table} yet")
-    table = pd.read_csv(path) if path.suffix == ".csv" else _costs(path)
-    for column, value in claim.rows.items():
+    if path.suffix == ".csv":
+        table, chosen = pd.read_csv(path), dict(claim.rows)
+    else:
+        table, gpu = _costs(path)
+        chosen = {**claim.rows, **(claim.on_gpu if gpu else {})}
+    for column, value in chosen.items():
         table = table[table[column] == value]
+    if claim.metric not in table:
+        return Judged(UNTESTED, f"{claim.table} has no column {claim.metric}")
+    table = table[table[claim.metric].notna()]
     sides = [table[table[claim.key] == name] for name in (claim.arm, opponent)]
     if any(len(one) != 1 for one in sides):
         return Judged(UNTESTED, f"{claim.table} has no such row for {claim.arm} and {opponent}")
@@ -204,11 +211,13 @@ def _number(row: pd.Series, metric: str) -> Number:
     return Number(float(row[metric]), low, high)
 
 
-def _costs(path: Path) -> pd.DataFrame:
-    """The rows of a cost.json, with `ms` and its quartiles: of the clock on a GPU, else of the processor."""
+def _costs(path: Path) -> tuple[pd.DataFrame, bool]:
+    """The rows of a cost.json, with `ms` and its quartiles: of the clock on a GPU, else of the processor. Whether it
+    was a GPU."""
     kept = json.loads(path.read_text())
-    clock = "wall_ms" if kept["environment"]["device"] == "cuda" else "cpu_ms"
-    return pd.DataFrame(kept["rows"]).rename(columns=lambda name: name.replace(clock, "ms"))
+    gpu = kept["environment"]["device"] == "cuda"
+    clock = "wall_ms" if gpu else "cpu_ms"
+    return pd.DataFrame(kept["rows"]).rename(columns=lambda name: name.replace(clock, "ms")), gpu
 
 
 def _machine(path: Path) -> str:

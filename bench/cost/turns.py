@@ -10,6 +10,7 @@ from bench import discover
 from bench.config.check import build
 from bench.cost import objective
 from bench.cost.clock import Contender, paired_ratio, repeated, take_turns
+from bench.cost.counters import peak_tensor_mib
 from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.pretrain import Trainer
@@ -24,17 +25,20 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
     """Two rows for every run: its whole `step`, and its `objective` alone at the same batch and width.
 
     What disturbs the machine disturbs all alike. `ratio` is to the step of the first run, for objectives too: one
-    step for all, since steps of one network differ by more than the objectives take.
+    step for all, since steps of one network differ by more than the objectives take. A step's `memory_mib` is the most
+    that its tensors take at once beyond weights and the optimiser's state, without CUDA graphs.
     """
     contenders: dict[str, Contender] = {}
-    for spec in specs:
-        contenders[f"{spec.method.short_name} step"] = Trainer(spec, data, device).measure_step
+    trainers = [Trainer(spec, data, device) for spec in specs]
+    for spec, trainer in zip(specs, trainers, strict=True):
+        contenders[f"{spec.method.short_name} step"] = trainer.measure_step
         alone = _objective(spec, device)
         if alone is not None:
             contenders[f"{spec.method.short_name} objective"] = repeated(alone)
     times = take_turns(contenders, device, ROUNDS, SECONDS * len(specs))
     first = times[f"{specs[0].method.short_name} step"]
-    for spec in specs:
+    for spec, trainer in zip(specs, trainers, strict=True):
+        trainer.run_without_graphs()
         for stage in ("step", "objective"):
             own = times.get(f"{spec.method.short_name} {stage}")
             if own is None:
@@ -46,6 +50,7 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
                 "width": spec.protocol.projector.output,
                 **own.numbers(),
                 **paired_ratio(own, first, device),
+                **({"memory_mib": peak_tensor_mib(trainer.measure_step, device)} if stage == "step" else {}),
             }
 
 

@@ -129,6 +129,25 @@ def test_numbers_without_noise_come_from_a_file_beside_the_report(claim: Make, r
     (folder / "cost.json").write_text(json.dumps({"environment": {"device": "cpu", "hardware": "H"}, "rows": rows}))
     assert verdict_of(cost, find([results])).verdict == UNDECIDED
     assert verdict_of(claim("exact", table="none.csv", metric="x", key="y"), find([results])).verdict == UNTESTED
+    # A record of an earlier version, which did not measure this: nowhere, or not in these rows.
+    for more in ([], [{"what": "step", "method": "smi", "memory_mib": 5.0}]):
+        kept = {"environment": {"device": "cpu", "hardware": "H"}, "rows": [*rows, *more]}
+        (folder / "cost.json").write_text(json.dumps(kept))
+        assert verdict_of(replace(cost, metric="memory_mib"), find([results])).verdict == UNTESTED
+
+
+def test_a_gpu_can_be_judged_by_other_rows(claim: Make, results: Path) -> None:
+    rows = [
+        {"stage": stage, "method": method, "ratio": ratio}
+        for stage, ratios in {"objective": (0.1, 0.3), "step": (1.0, 0.9)}.items()
+        for method, ratio in zip(("smi", "barlow"), ratios, strict=True)
+    ]
+    cost = claim("exact", metric="ratio", better="lower", table="cost.json", key="method", margin=0.05)
+    cost = replace(cost, rows={"stage": "objective"}, on_gpu={"stage": "step"})
+    for device, verdict in {"cpu": SUPPORTED, "cuda": CONTRADICTED}.items():
+        kept = {"environment": {"device": device, "hardware": "H"}, "rows": rows}
+        (results / "studies/main/cost.json").write_text(json.dumps(kept))
+        assert verdict_of(cost, find([results])).verdict == verdict
 
 
 def test_times_name_their_machine_and_the_command_for_another(claim: Make, results: Path) -> None:

@@ -48,6 +48,9 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     assert list(turns) == [(method, stage) for method in ("barlow", "byol") for stage in ("step", "objective")]
     assert turns["barlow", "step"] == 1
     assert 0 < turns["byol", "objective"] < 1
+    memory = {row["method"]: row["memory_mib"] for row in kept["rows"] if row.get("stage") == "step" and "width" in row}
+    assert memory["byol"] > memory["barlow"] > 0  # it runs a target network too
+    assert "tensors (MiB)" in page
     assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
         "step.png",
         "objective-ms.png",
