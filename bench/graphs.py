@@ -31,7 +31,7 @@ def capturing(device: torch.device) -> Iterator[Captured]:
     captured = Captured()
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
-    with torch.cuda.stream(torch.cuda.Stream(device)):
+    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
         yield captured
     torch.cuda.synchronize(device)
     captured.hidden_bytes = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
@@ -74,7 +74,7 @@ class EncoderGraphs:
         self._recording, self._usable = True, False
         self._state: object = None
         self._calls = self._passes_left = 0
-        encoder.forward = self._forward  # type: ignore[method-assign]
+        encoder.forward = self._forward
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EncoderGraphs:
         """Of a copy of the encoder, such as a momentum target, which runs as it is."""
@@ -98,7 +98,7 @@ class EncoderGraphs:
         """Give the encoder its own `forward` back, and the memory."""
         del self.encoder.forward
         if self._patched is not None:
-            self.encoder.forward = self._patched  # type: ignore[method-assign]
+            self.encoder.forward = self._patched
         self._passes = []
 
     def replay_forward(self, number: int, images: Tensor) -> Tensor:
