@@ -2,8 +2,9 @@
 
 The paper's equation is not public. What is implemented is inferred from its abstract: entries f(rho_ij) of the
 pairwise correlations with f(rho) = -1/2 log(1 - rho^2), positives on the diagonal up, the rest down. Which form
-is the paper's cannot be decided; all of them are offered. The matrix is per device, by the abstract's "without global
-synchronization": B is the batch of one process, unless `gather` is set.
+is the paper's cannot be decided; three are offered, with ablations. f does not know the sign of a correlation: with
+centre=batch a positive pair may end up opposed (the term `negative_positives` tells how many do). The matrix is per
+device, by the abstract's "without global synchronization": B is the batch of one process, unless `gather` is set.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def test_learns_at_its_defaults(arm, results, request):
     if arm in REFERENCES:
         pytest.skip("a reference")
     if arm in TOO_SHORT:
-        request.applymarker(pytest.mark.xfail(reason=TOO_SHORT[arm], strict=True))
+        request.applymarker(pytest.mark.xfail(reason=TOO_SHORT[arm], strict=True, raises=AssertionError))
     scores, floor, ceiling = ([one["scores"]["linear"] for one in results(name)] for name in (arm, *REFERENCES))
     assert len(scores) == len(floor) == len(ceiling) == 2
     assert min(scores) > max(floor) + SHARE * (max(ceiling) - max(floor))

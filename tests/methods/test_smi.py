@@ -152,6 +152,26 @@ def test_lambda_is_the_weight_on_one_entry(config, size):
     assert SMI(torch.nn.Identity(), context).resolved() == {"lambda": 10 / (size - 1)}
 
 
+@pytest.mark.parametrize(("gathers", "size"), [(False, 128), (True, 256)])
+def test_the_matrix_of_one_of_two_processes_is_its_own_unless_gathered(gathers, size, monkeypatch):
+    called = []
+    monkeypatch.setattr("bench.methods.smi.world_size", lambda: 2)
+    monkeypatch.setattr("bench.methods._joint_embedding.gather", lambda z: called.append(1) or torch.cat([z, z + 1]))
+    shape = Projector(8, 64, 3)
+    context = Context(Config(gather=gathers), 6, shape, 4, total_steps=10, steps_per_epoch=5, batch_size=256)
+    method = SMI(torch.nn.Linear(6, 6), context)
+    assert method.resolved() == {"lambda": 10 / (size - 1)}
+    views = list(torch.randn(2, 128, 6))
+    za, zb = (method.embed(method.encoder(view)) for view in views)
+    expected = (
+        objective(torch.cat([za, za + 1]), torch.cat([zb, zb + 1]), Config())
+        if gathers
+        else objective(za, zb, Config())
+    )
+    assert torch.equal(method(views, torch.arange(128), None)[0], expected[0])
+    assert len(called) == (2 if gathers else 0)
+
+
 def test_diagnostics_are_read_off_the_matrix():
     za, zb = embeddings()
     terms = objective(za, -zb, Config())[1]
