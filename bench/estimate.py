@@ -17,6 +17,7 @@ from bench.evaluate.features import extract
 from bench.hardware import cores, prepare_process, reset_peak_memory
 from bench.plan import open_dataset
 from bench.pretrain import Trainer
+from bench.run import CURVE_IMAGES, GEOMETRY_IMAGES, geometry
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -28,8 +29,8 @@ PICTURES = 512
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one run: seconds of pretraining, seconds in which features are extracted for its curve and its scores, and the
-    peak memory of a step (as in result.json)."""
+    """Of one run: seconds of pretraining, seconds in which features are extracted for its curve, its scores and their
+    geometry, and the peak memory of a step (as in result.json)."""
 
     pretraining: float
     features: float
@@ -88,17 +89,27 @@ def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
     memory = trainer.peak_memory_mib()
     data, protocol = trainer.data, trainer.spec.protocol
     rows = torch.arange(min(PICTURES, len(data.train)), device=data.train.device)
-    times = []
-    for _ in range(2):  # the first warms up
-        start = clock()
-        features = extract(
+
+    def features() -> None:
+        of_rows = extract(
             trainer.method.encoder, data.train, protocol.image_size, data.mean, data.std, protocol.precision, rows
         )
-        features.sum().item()  # waits for the device
-        times.append(clock() - start)
-    seen = len(data.train) + len(data.validation)
-    pictures = seen * min(protocol.evaluate.curve_points, protocol.epochs) + seen + len(data.test)
-    return Estimate(pretraining, times[-1] / len(rows) * pictures, memory)
+        of_rows.sum().item()  # waits for the device
+
+    seen, points = len(data.train) + len(data.validation), min(protocol.evaluate.curve_points, protocol.epochs)
+    pictures = seen * points + seen + len(data.test)
+    of_geometry = min(CURVE_IMAGES, len(data.train)) * points + min(GEOMETRY_IMAGES, len(data.train))
+    seconds = _warm_seconds(features, clock) / len(rows) * pictures
+    seconds += _warm_seconds(lambda: geometry(trainer, len(rows)), clock) / len(rows) * of_geometry
+    return Estimate(pretraining, seconds, memory)
+
+
+def _warm_seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Of the second call; the first warms up."""
+    call()
+    start = clock()
+    call()
+    return clock() - start
 
 
 def pretraining_seconds(

@@ -181,13 +181,14 @@ class Trainer:
         with torch.set_grad_enabled(self.method.trains), self.forward_pass():
             loss, terms = (self._parallel or self.method)(views, rows, labels)
         if self.method.trains:
-            (loss * share).backward()
+            (loss if share == 1 else loss * share).backward()
         loss = loss.detach()
         bad = ~torch.isfinite(loss) & (self._bad_step < 0)
         self._bad_step = torch.where(bad, self.progress.step, self._bad_step)
         for name, value in {"loss": loss, **terms}.items():
-            summed = self.progress.sums.get(name, torch.zeros((), device=self.device))
-            self.progress.sums[name] = summed + share * value
+            if name not in self.progress.sums:
+                self.progress.sums[name] = torch.zeros((), device=self.device)
+            self.progress.sums[name] = self.progress.sums[name] + (value if share == 1 else share * value)
 
     def _gathered_sums(self) -> dict[str, Tensor]:
         """The epoch's sums so far, each (processes,) on the CPU."""

@@ -162,7 +162,7 @@ def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
 
 def _curve_point(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float | None]:
     """Columns of the learning curve: kNN accuracy on validation pictures, and the geometry so far."""
-    shape = _geometry(spec, data, trainer, CURVE_IMAGES)
+    shape = geometry(trainer, CURVE_IMAGES)
     knn = _validation_knn(spec, data, trainer)
     return {"knn_validation": knn, **{f"geometry.{name}": value for name, value in shape.items()}}
 
@@ -197,7 +197,7 @@ def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) ->
     else:
         scores = {name: score for name, score in scores.items() if name.endswith("_validation")}
     _stop_if_asked()
-    shape = _geometry(spec, data, trainer, GEOMETRY_IMAGES)
+    shape = geometry(trainer, GEOMETRY_IMAGES)
     supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
     collapsed = trainer.method.trains and not supervised
     collapsed &= representation.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
@@ -210,12 +210,13 @@ def _stop_if_asked() -> None:
 
 
 @torch.no_grad()
-def _geometry(spec: RunSpec, data: Data, trainer: Trainer, images: int) -> dict[str, Any]:
-    """Effective rank of features and embeddings of training pictures; how their views align, spread and repeat.
+def geometry(trainer: Trainer, images: int) -> dict[str, Any]:
+    """Effective rank of features and embeddings of so many training pictures; how their views align, spread and repeat.
 
     In float32 whatever the run's precision: the rounding of bfloat16 makes a collapsed embedding look rich.
     """
-    method, size = trainer.method, spec.protocol.image_size
+    method, data, spec = trainer.method, trainer.data, trainer.spec
+    size = spec.protocol.image_size
     generator = torch.Generator().manual_seed(derive(spec.axis_seed("probe"), "geometry"))
     rows = torch.randperm(len(data.train), generator=generator)[:images].to(data.train.device)
     features = extract(method.encoder, data.train, size, data.mean, data.std, "float32", rows)

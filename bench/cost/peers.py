@@ -144,9 +144,17 @@ def _loop(
     device: torch.device,
     precision: str,
 ) -> Contender:
-    """The training loop of lightly's examples; a turn is a pass over the loader, or its beginning."""
+    """The training loop of lightly's examples; a turn is a pass over the loader, or its beginning. In the arithmetic
+    that torch has by default, as theirs: on a GPU convolutions in TF32."""
 
     def steps(count: int) -> None:
+        ours, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, True
+        try:
+            steps_as_they_are(count)
+        finally:
+            torch.backends.cudnn.allow_tf32 = ours
+
+    def steps_as_they_are(count: int) -> None:
         for _, batch in zip(range(count), loader, strict=False):
             first, second = (view.to(device, non_blocking=True) for view in batch)
             with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16"):

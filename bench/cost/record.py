@@ -30,6 +30,11 @@ def described_by(spec: RunSpec) -> Row:
     }
 
 
+def commit(environment: dict[str, Any]) -> str:
+    """The code that was measured, in words."""
+    return f"{environment['git_commit']}{' with changes' if environment['git_dirty'] else ''}"
+
+
 class Record:
     """`rows` of `<output>/cost.json`, with the hardware and versions that they were taken on."""
 
@@ -39,7 +44,9 @@ class Record:
         self.environment = {key: value for key, value in environment.items() if key != "host"}  # made to be published
         known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         same = all(known.get("environment", {}).get(key) == environment[key] for key in SAME)
-        self.rows: list[Row] = [row for row in known.get("rows", []) if same and row["what"] not in measured_now]
+        kept = [row for row in known.get("rows", []) if same and row["what"] not in measured_now]
+        # Rows of earlier versions do not say whose they are.
+        self.rows: list[Row] = [{"commit": commit(known["environment"]), **row} for row in kept]
 
     @staticmethod
     def read(output: Path) -> Record:
@@ -52,8 +59,8 @@ class Record:
         return record
 
     def add(self, row: Row) -> None:
-        """Keep a row, on the disk as well."""
-        self.rows.append(row)
+        """Keep a row, and of which code it is, on the disk as well."""
+        self.rows.append({**row, "commit": commit(self.environment)})
         write_json(self.path, {"environment": self.environment, "rows": self.rows})
 
     def of(self, what: str) -> list[Row]:

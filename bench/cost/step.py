@@ -19,6 +19,7 @@ from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.evaluate.protocol import Parts, evaluate, labelled_features
 from bench.pretrain import Trainer
+from bench.run import GEOMETRY_IMAGES, geometry
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -65,7 +66,7 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
 
 
 def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
-    """What comes beside the steps, each measured once: features, classifiers, a checkpoint."""
+    """What comes beside the steps, each measured once: features, classifiers, a run's geometry, a checkpoint."""
     trainer = Trainer(spec, data, device)
     protocol, encoder = spec.protocol, trainer.method.encoder
     found: list[Parts] = []
@@ -83,6 +84,7 @@ def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Ro
         contenders = {
             "features": features,
             "classifiers": classifiers,
+            "geometry": lambda: geometry(trainer, GEOMETRY_IMAGES),
             "checkpoint": lambda: checkpoint.save(run, {"trainer": trainer.state(), "seconds": 0.0}),
         }
         for stage, contender in contenders.items():

@@ -17,8 +17,9 @@ def render(record: Record) -> str:
     known = record.environment
     where = f"{known['hardware']}, torch {known['torch']}, Python {known['python']}, {known['threads']} thread(s)"
     kind = clock(record)
+    commits = dict.fromkeys(row["commit"] for row in record.rows)
     about = (
-        f"{where}; commit {known['git_commit']}{' with changes' if known['git_dirty'] else ''}. Times are medians of "
+        f"{where}; commit {', '.join(commits)}. Times are medians of "
         f"{'wall' if kind == 'wall_ms' else 'CPU'} milliseconds over rounds in which all contenders take turns; "
         "cost.json has both clocks, quartiles and numbers of rounds."
     )

@@ -34,19 +34,25 @@ class Recorder(TorchDispatchMode):
         return function(*arguments, **(options or {}))
 
 
-@pytest.fixture(params=discover.names("methods"))
+OPTIMISERS = ["barlow:optimizer.name=lars", "barlow:optimizer.name=sgd"]
+"""The others than that of all methods' own trainers here."""
+
+
+@pytest.fixture(params=[*discover.names("methods"), *OPTIMISERS])
 def make(request, tmp_path):
     """Function that gives a method's trainer on a device, two steps into its first epoch."""
-    missing = discover.describe("methods", request.param).missing
+    name, _, optimiser = request.param.partition(":")
+    missing = discover.describe("methods", name).missing
     if missing:
-        pytest.skip(f"{request.param} {missing}")
+        pytest.skip(f"{name} {missing}")
 
     def trainer(device):
-        arm = Request([parse(request.param)], ["digits"], [0], "quick", WORDS, tmp_path, recipe="none")
+        words = [*WORDS, *([optimiser] if optimiser else [])]
+        arm = Request([parse(name)], ["digits"], [0], "quick", words, tmp_path, recipe="none")
         data = load(prepare(open_dataset("digits"), tmp_path), device)
         made = Trainer(plan(arm, device)[0], data, device)
         made.measure_step(2)
-        return request.param, made
+        return name, made
 
     return trainer
 

@@ -4,23 +4,38 @@ import json
 
 from bench.cost.record import Record
 
-HERE = {"hardware": "a processor", "torch": "2.15", "device": "cpu", "threads": 1}
+HERE = {
+    "hardware": "a processor",
+    "torch": "2.15",
+    "device": "cpu",
+    "threads": 1,
+    "git_commit": "a1",
+    "git_dirty": False,
+}
 
 
 def test_every_row_is_on_the_disk_at_once(tmp_path):
     record = Record(tmp_path, {**HERE, "host": "mine"}, ["step"])
     record.add({"what": "step", "cpu_ms": 1.0})
     written = json.loads((tmp_path / "cost.json").read_text())
-    assert written == {"environment": HERE, "rows": [{"what": "step", "cpu_ms": 1.0}]}
+    assert written == {"environment": HERE, "rows": [{"what": "step", "cpu_ms": 1.0, "commit": "a1"}]}
 
 
 def test_what_is_measured_anew_is_replaced_and_the_rest_kept(tmp_path):
     first = Record(tmp_path, HERE, ["step", "views"])
     first.add({"what": "step", "cpu_ms": 1.0})
     first.add({"what": "views", "cpu_ms": 2.0})
-    again = Record(tmp_path, HERE, ["step"])
-    assert again.rows == [{"what": "views", "cpu_ms": 2.0}]
+    again = Record(tmp_path, {**HERE, "git_commit": "b2", "git_dirty": True}, ["step"])
+    assert again.rows == [{"what": "views", "cpu_ms": 2.0, "commit": "a1"}]
     assert again.of("step") == []
+    again.add({"what": "step", "cpu_ms": 3.0})
+    assert [row["commit"] for row in Record.read(tmp_path).rows] == ["a1", "b2 with changes"]
+
+
+def test_rows_of_an_earlier_version_are_of_the_commit_of_their_file(tmp_path):
+    old = {"environment": HERE, "rows": [{"what": "views", "cpu_ms": 2.0}]}
+    (tmp_path / "cost.json").write_text(json.dumps(old))
+    assert Record(tmp_path, {**HERE, "git_commit": "b2"}, ["step"]).rows[0]["commit"] == "a1"
 
 
 def test_rows_of_another_machine_are_not_mixed_in(tmp_path):
