@@ -162,6 +162,10 @@ class Archive:
     sha256: str | None = None
     digest_source: str = ""
     """Who published the digest. Empty with no digest: trusted on first use, announced and recorded."""
+    folder: str = ""
+    """Where it goes below the data root, for one whose content has no folder of its own."""
+    packed: bool = True
+    """Whether it is to be unpacked; else it is read as it is."""
 
 
 @dataclass(frozen=True)

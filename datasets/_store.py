@@ -158,8 +158,11 @@ def _obtain(dataset: Dataset, data_root: Path) -> RawData:
         raw = dataset.find(data_root)
         if raw is not None:  # another process, which decodes elsewhere, was faster
             return raw
-        for archive in archives:
-            unpack(fetch(archive, data_root), data_root)
+        # All of them before the first is unpacked: what is there is taken for complete.
+        files = [fetch(archive, data_root / archive.folder) for archive in archives]
+        for archive, file in zip(archives, files, strict=True):
+            if archive.packed:
+                unpack(file, data_root / archive.folder)
         raw = dataset.find(data_root)
     if raw is None:
         names = ", ".join(archive.filename for archive in archives)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 MakeFolder = Callable[..., Path]
 
@@ -36,3 +37,63 @@ def make_folder() -> MakeFolder:
         return root
 
     return make
+
+
+@pytest.fixture
+def listed_files(tmp_path: Path, make_folder: MakeFolder) -> Mapping[str, Callable[[], Path]]:
+    """Writers of datasets whose parts are lists of names, by name; each gives the dataset's folder.
+
+    In all, pictures of one label are not side by side, and three quarters are of train.
+    """
+
+    def flowers102() -> Path:
+        folder = make_folder(tmp_path / "flowers-102", {"": {"jpg": 8}})
+        for number in range(8):
+            (folder / f"jpg/{number}.jpg").rename(folder / f"jpg/image_{number + 1:05d}.jpg")
+        savemat(folder / "imagelabels.mat", {"labels": [[1, 2, 1, 2, 1, 2, 1, 2]]})
+        savemat(folder / "setid.mat", {"trnid": [[3, 4, 1]], "valid": [[2, 7, 8]], "tstid": [[6, 5]]})
+        return folder
+
+    def pets() -> Path:
+        folder = make_folder(tmp_path / "oxford-iiit-pet", {"": {"images": 8}})
+        lists: dict[str, list[str]] = {"trainval": ["#Image CLASS-ID SPECIES BREED ID"], "test": []}
+        for number in range(8):
+            breed = ("great_dane", "Sphynx")[number % 2]
+            (folder / f"images/{number}.jpg").rename(folder / f"images/{breed}_{number}.jpg")
+            lists["trainval" if number < 6 else "test"].append(f"{breed}_{number} {number % 2 + 1} 1 1")
+        (folder / "annotations").mkdir()
+        for name, rows in lists.items():
+            (folder / f"annotations/{name}.txt").write_text("\n".join(rows) + "\n")
+        return folder
+
+    def dtd() -> Path:
+        folder = make_folder(tmp_path / "dtd", {"images": {"woven": 4, "banded": 4}})
+        (folder / "labels").mkdir()
+        for part, numbers in {"train1": (3, 0), "val1": (1,), "test1": (2,), "train2": (2,)}.items():
+            rows = [f"{kind}/{number}.jpg\n" for number in numbers for kind in ("woven", "banded")]
+            (folder / f"labels/{part}.txt").write_text("".join(rows))
+        return folder
+
+    def aircraft() -> Path:
+        folder = make_folder(tmp_path / "fgvc-aircraft-2013b/data", {"": {"images": 8}})
+        (folder / "variants.txt").write_text("F/A-18\nBoeing 747-400\n")
+        rows = [f"{number} {('F/A-18', 'Boeing 747-400')[number % 2]}\n" for number in range(8)]
+        (folder / "images_variant_trainval.txt").write_text("".join(rows[:6]))
+        (folder / "images_variant_test.txt").write_text("".join(rows[6:]))
+        return folder.parent
+
+    def cub() -> Path:
+        folder = make_folder(tmp_path / "CUB_200_2011", {"images": {"001.Albatross": 4, "002.Wren": 4}})
+        species = ["001.Albatross", "002.Wren"]
+        rows = range(8)
+        columns = {
+            "images": [f"{row + 1} {species[row % 2]}/{row // 2}.jpg" for row in rows],
+            "image_class_labels": [f"{row + 1} {row % 2 + 1}" for row in rows],
+            "train_test_split": [f"{row + 1} {int(row < 6)}" for row in rows],
+            "classes": [f"{number + 1} {name}" for number, name in enumerate(species)],
+        }
+        for name, lines in columns.items():
+            (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
+        return folder
+
+    return {"flowers102": flowers102, "pets": pets, "dtd": dtd, "aircraft": aircraft, "cub": cub}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import http.server
@@ -24,16 +25,16 @@ class Remote(Dataset):
     key = "remote"  # type: ignore[assignment]
     short_side = 32  # type: ignore[assignment]
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, *archives: Archive) -> None:
         super().__init__()
-        self.archive = archive
+        self.own = archives
 
     def find(self, data_root: Path) -> RawData | None:
         folder = data_root / "remote"
-        return read_splits({"train": folder / "train", "test": folder / "val"}) if folder.exists() else None
+        return read_splits({"train": folder / "train", "test": folder / "val"}) if (folder / "train").exists() else None
 
     def archives(self) -> Sequence[Archive]:
-        return [self.archive]
+        return self.own
 
 
 @pytest.fixture
@@ -62,6 +63,23 @@ def test_archive_is_downloaded_unpacked_and_decoded(tmp_path: Path, archive_file
     store = prepare(Remote(described(archive_file, address)), root)
     assert store.report["counts"] == {"train": 4, "test": 2}
     assert sorted(path.name for path in root.iterdir()) == [".bench", ".remote.lock", "remote", archive_file.name]
+
+
+def test_a_dataset_of_several_files_has_a_folder_for_them(tmp_path: Path, archive_file: Path, address: str) -> None:
+    shutil.make_archive(str(tmp_path / "served/remote"), "gztar", tmp_path / "made/remote")  # without a folder
+    names = tmp_path / "served/names.mat"
+    names.write_text("cat, dog")
+    pictures = dataclasses.replace(described(archive_file, address), folder="remote")
+    there = dataclasses.replace(described(names, address.replace(archive_file.name, names.name)), folder="remote")
+    there = dataclasses.replace(there, packed=False)
+    wrong = dataclasses.replace(there, md5="0" * 32)
+    root = tmp_path / "data"
+    with pytest.raises(UserError, match="not 0000"):
+        prepare(Remote(pictures, wrong), root)
+    assert sorted(path.name for path in (root / "remote").iterdir()) == [archive_file.name]  # nothing was unpacked
+    assert prepare(Remote(pictures, there), root).report["counts"] == {"train": 4, "test": 2}
+    assert sorted(path.name for path in (root / "remote").iterdir()) == ["names.mat", archive_file.name, "train", "val"]
+    assert (root / "remote/names.mat").read_text() == "cat, dog"
 
 
 def test_archive_in_the_data_root_needs_no_network(

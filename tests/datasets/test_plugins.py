@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,12 @@ def small_archives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def lay_out(tmp_path: Path, make_folder: Callable[..., Path], small_archives: None) -> Callable[[str], str]:
+def lay_out(
+    tmp_path: Path,
+    make_folder: Callable[..., Path],
+    listed_files: Mapping[str, Callable[[], Path]],
+    small_archives: None,
+) -> Callable[[str], str]:
     """`lay_out(name)` writes raw data below tmp_path and returns the argument that finds them."""
 
     def cifar10_files() -> None:
@@ -75,8 +80,8 @@ def lay_out(tmp_path: Path, make_folder: Callable[..., Path], small_archives: No
         lines = [f"{name}\t{wnid}\t0\t0\t62\t62\n" for wnid, name in names.items()]
         (root / tinyimagenet.ANNOTATIONS).write_text("".join(lines))
 
-    files = {"cifar10": cifar10_files, "cifar100": cifar100_files, "stl10": stl10_files}
-    files["tinyimagenet"] = tinyimagenet_files
+    files: dict[str, Callable[[], object]] = {"cifar10": cifar10_files, "cifar100": cifar100_files}
+    files |= {"stl10": stl10_files, "tinyimagenet": tinyimagenet_files, **listed_files}
 
     def lay(name: str) -> str:
         if name in ("imagenette", "imagewoof"):

@@ -49,7 +49,7 @@ def test_a_dataset_that_only_an_analysis_needs_is_missed_before_any_training(tmp
 
 def test_transfer_without_targets_is_refused_before_any_training(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["study", "transfer", "--dataset", "digits", "transfer.coarse="]) == 2
+    assert main(["study", "transfer", "--dataset", "digits", "transfer.fine=", "transfer.coarse="]) == 2
     assert "Transfer needs targets" in capsys.readouterr().err
 
 
