@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.api import Archive, Dataset, RawData
+from bench.api import Archive, Dataset, ImageFiles, RawData
 from bench.datasets._layout import unpacked
 from bench.datasets._listed import lines, listed
 from bench.errors import UserError
@@ -36,7 +36,8 @@ class Pets(Dataset):
         folder = unpacked(data_root, FOLDER)
         if folder is None or not (folder / "images").is_dir():  # archives alone, as after a download that broke
             return None
-        splits, breeds = {}, {}
+        splits: dict[str, ImageFiles] = {}
+        breeds: dict[int, str] = {}
         for name, official in (("train", "trainval"), ("test", "test")):
             path = folder / "annotations" / f"{official}.txt"
             rows = [line.split() for line in lines(path) if not line.startswith("#")]
