@@ -163,9 +163,10 @@ class Archive:
     digest_source: str = ""
     """Who published the digest. Empty with no digest: trusted on first use, announced and recorded."""
     folder: str = ""
-    """Where it goes below the data root, for one whose content has no folder of its own."""
-    packed: bool = True
-    """Whether it is to be unpacked; else it is read as it is."""
+    """Where it goes below the data root: for files of one dataset that have no folder in common."""
+    entry: str = ""
+    """The one thing in it that is wanted, as it is called below `folder`; the file itself if it is `filename`. Where it
+    is there already nothing is fetched. Empty: all of its content, whatever is there."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ class Dataset(ABC):
         """Raw data already under `data_root`, or None. Raises UserError when it is there but unusable."""
 
     def archives(self) -> Sequence[Archive]:
-        """What to download and unpack under `data_root` when `find` returns None; empty where nothing can be."""
+        """What to download, and unpack, under `data_root` when `find` returns None; empty where nothing can be."""
         return ()
 
 

@@ -158,15 +158,17 @@ def _obtain(dataset: Dataset, data_root: Path) -> RawData:
         raw = dataset.find(data_root)
         if raw is not None:  # another process, which decodes elsewhere, was faster
             return raw
-        # All of them before the first is unpacked: what is there is taken for complete.
-        files = [fetch(archive, data_root / archive.folder) for archive in archives]
-        for archive, file in zip(archives, files, strict=True):
-            if archive.packed:
-                unpack(file, data_root / archive.folder)
+        for archive in archives:
+            place = data_root / archive.folder
+            if archive.entry and (place / archive.entry).exists():
+                continue
+            file = fetch(archive, place)
+            if archive.entry != archive.filename:
+                unpack(file, place, archive.entry)
         raw = dataset.find(data_root)
     if raw is None:
         names = ", ".join(archive.filename for archive in archives)
-        raise UserError(f"{names} was unpacked into {data_root}, but does not hold what {dataset.key} expects.")
+        raise UserError(f"What {names} held is in {data_root}, but not what {dataset.key} expects.")
     return raw
 
 

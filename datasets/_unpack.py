@@ -16,8 +16,9 @@ from tqdm import tqdm
 from bench.errors import UserError
 
 
-def unpack(path: Path, data_root: Path) -> None:
-    """Unpack a .tar, .tgz, .tar.xz or .zip file into a temporary folder and move its top entries into `data_root`.
+def unpack(path: Path, data_root: Path, entry: str = "") -> None:
+    """Unpack a .tar, .tgz, .tar.xz or .zip file into a temporary folder and move its top entries into `data_root`, or
+    `entry` alone.
 
     Only plain files and folders with relative names are accepted. Raises UserError naming the member for a name with
     `..`, an absolute name, a link of any kind or a device, for a damaged archive, and when an entry of that name is
@@ -44,7 +45,7 @@ def unpack(path: Path, data_root: Path) -> None:
             NotImplementedError,
         ) as error:
             raise UserError(f"{path} is damaged or no archive ({error}); delete it and download again.") from error
-        _place(path, temporary, data_root)
+        _place(path, temporary, data_root, entry)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -88,10 +89,10 @@ def _refused(path: Path, name: str, why: str) -> UserError:
     return UserError(f"{path} is refused: its member '{name}' {why}.")
 
 
-def _place(path: Path, temporary: Path, data_root: Path) -> None:
-    entries = sorted(temporary.iterdir())
-    if not entries:
-        raise UserError(f"{path} is empty; delete it and download again.")
+def _place(path: Path, temporary: Path, data_root: Path, entry: str) -> None:
+    entries = [temporary / entry] if entry else sorted(temporary.iterdir())
+    if not entries or not entries[0].exists():
+        raise UserError(f"{path} {f'holds no {entry}' if entry else 'is empty'}; delete it and download again.")
     for entry in entries:
         if (data_root / entry.name).exists():
             raise UserError(f"{data_root / entry.name} is already there, but incomplete: move it away and try again.")

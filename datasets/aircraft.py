@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api import Archive, Dataset, RawData
-from bench.datasets._layout import unpacked
+from bench.datasets._layout import holding
 from bench.datasets._listed import lines, listed
 from bench.errors import UserError
 
@@ -14,7 +14,11 @@ FOLDER = "fgvc-aircraft-2013b"
 
 
 class Aircraft(Dataset):
-    """`fgvc-aircraft-2013b/data/`, by variant: trainval for train, the official test part."""
+    """`fgvc-aircraft-2013b/data/`, by variant: trainval for train, the official test part.
+
+    The bottom 20 pixels of every picture name its author; its makers want them cut off, here they stay, as with
+    torchvision.
+    """
 
     citation = "Maji, Rahtu, Kannala et al. (2013), Fine-Grained Visual Classification of Aircraft, arXiv:1306.5151"
     licence = "non-commercial research"
@@ -33,7 +37,7 @@ class Aircraft(Dataset):
         return 256
 
     def find(self, data_root: Path) -> RawData | None:
-        folder = unpacked(data_root, FOLDER)
+        folder = holding(data_root, FOLDER, ("data",))
         if folder is None:
             return None
         data = folder / "data"
@@ -55,5 +59,6 @@ class Aircraft(Dataset):
                 filename="fgvc-aircraft-2013b.tar.gz",
                 md5="d4acdd33327262359767eeaa97a4f732",
                 digest_source="google-deepmind/dm_nevis, its FGVC-Aircraft",
+                entry=FOLDER,
             ),
         ]

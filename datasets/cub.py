@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api import Archive, Dataset, RawData
-from bench.datasets._layout import unpacked
+from bench.datasets._layout import holding
 from bench.datasets._listed import lines, listed
 from bench.errors import UserError
 
@@ -35,12 +35,13 @@ class Birds(Dataset):
         return 256
 
     def find(self, data_root: Path) -> RawData | None:
-        folder = unpacked(data_root, FOLDER)
+        folder = holding(data_root, FOLDER, ("images", "images.txt"))
         if folder is None:
             return None
         names, parts = _column(folder / "images.txt"), _column(folder / "train_test_split.txt")
         species, labels = _column(folder / "classes.txt"), _column(folder / "image_class_labels.txt")
-        if not names.keys() == parts.keys() == labels.keys() or not set(labels.values()) <= set(species):
+        fits = names.keys() == parts.keys() == labels.keys() and set(labels.values()) <= set(species)
+        if not fits or not set(parts.values()) <= {"0", "1"}:
             raise UserError(f"The lists in {folder} are not of the same pictures; unpack the archive again.")
         number = {key: label for label, key in enumerate(species)}
         splits = {}
@@ -56,6 +57,7 @@ class Birds(Dataset):
                 filename="CUB_200_2011.tgz",
                 md5="97eceeb196236b17998738112f37df78",
                 digest_source="TDeVries/cub2011_dataset, cub2011.py",
+                entry=FOLDER,
             ),
         ]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api import Archive, Dataset, RawData
-from bench.datasets._layout import unpacked
+from bench.datasets._layout import holding
 from bench.datasets._listed import lines, listed
 from bench.errors import UserError
 
@@ -33,7 +33,7 @@ class DescribableTextures(Dataset):
         return 256
 
     def find(self, data_root: Path) -> RawData | None:
-        folder = unpacked(data_root, FOLDER)
+        folder = holding(data_root, FOLDER, ("images", "labels"))
         if folder is None:
             return None
         parts = {"train": ("train1", "val1"), "test": ("test1",)}
@@ -58,5 +58,6 @@ class DescribableTextures(Dataset):
                 filename="dtd-r1.0.1.tar.gz",
                 md5="fff73e5086ae6bdbea199a49dfb8a4c1",
                 digest_source="torchvision.datasets.DTD",
+                entry=FOLDER,
             ),
         ]

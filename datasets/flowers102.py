@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.api import Archive, Dataset, RawData
-from bench.datasets._layout import unpacked
+from bench.datasets._layout import holding
 from bench.datasets._listed import listed
 from bench.errors import UserError
 
@@ -38,8 +39,8 @@ class Flowers102(Dataset):
         return 256
 
     def find(self, data_root: Path) -> RawData | None:
-        folder = unpacked(data_root, FOLDER)
-        if folder is None or not (folder / "jpg").is_dir():  # archives alone, as after a download that broke
+        folder = holding(data_root, FOLDER, ("jpg", "imagelabels.mat", "setid.mat"))
+        if folder is None:
             return None
         labels = _numbers(folder / "imagelabels.mat", "labels") - 1
         parts = {"train": ("trnid", "valid"), "test": ("tstid",)}
@@ -48,7 +49,7 @@ class Flowers102(Dataset):
             rows = np.concatenate([_numbers(folder / "setid.mat", part) for part in official])
             if rows.min() < 1 or rows.max() > len(labels):
                 raise UserError(
-                    f"{folder / 'setid.mat'} has pictures that imagelabels.mat has not; download both again."
+                    f"{folder / 'setid.mat'} has pictures that imagelabels.mat has not; delete both, and they are downloaded again."
                 )
             names = [f"image_{row:05d}.jpg" for row in rows]
             splits[name] = listed(folder / "jpg", names, labels[rows - 1].tolist())
@@ -61,6 +62,7 @@ class Flowers102(Dataset):
                 filename="102flowers.tgz",
                 md5="52808999861908f626f3c1f4e79d11fa",
                 digest_source="torchvision.datasets.Flowers102",
+                entry="jpg",
                 folder=FOLDER,
             ),
             Archive(
@@ -68,16 +70,16 @@ class Flowers102(Dataset):
                 filename="imagelabels.mat",
                 md5="e0620be6f572b9609742df49c70aed4d",
                 digest_source="torchvision.datasets.Flowers102",
+                entry="imagelabels.mat",
                 folder=FOLDER,
-                packed=False,
             ),
             Archive(
                 url="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/setid.mat",
                 filename="setid.mat",
                 md5="a5357ecc9cb78c4bef273ce3793fc85c",
                 digest_source="torchvision.datasets.Flowers102",
+                entry="setid.mat",
                 folder=FOLDER,
-                packed=False,
             ),
         ]
 
@@ -89,5 +91,5 @@ def _numbers(path: Path, name: str) -> np.ndarray:
 
     try:
         return np.asarray(loadmat(path)[name]).ravel().astype(np.int64)
-    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise UserError(f"{path} is missing or damaged ({error}); download it again.") from error
+    except (OSError, LookupError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise UserError(f"{path} is missing or damaged ({error}); delete it, and it is downloaded again.") from error

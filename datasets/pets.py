@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api import Archive, Dataset, ImageFiles, RawData
-from bench.datasets._layout import unpacked
+from bench.datasets._layout import holding
 from bench.datasets._listed import lines, listed
 from bench.errors import UserError
 
@@ -33,8 +33,8 @@ class Pets(Dataset):
         return 256
 
     def find(self, data_root: Path) -> RawData | None:
-        folder = unpacked(data_root, FOLDER)
-        if folder is None or not (folder / "images").is_dir():  # archives alone, as after a download that broke
+        folder = holding(data_root, FOLDER, ("images", "annotations"))
+        if folder is None:
             return None
         splits: dict[str, ImageFiles] = {}
         breeds: dict[int, str] = {}
@@ -46,6 +46,8 @@ class Pets(Dataset):
             breeds |= {int(row[1]): row[0].rpartition("_")[0] for row in rows}
             labels = [int(row[1]) - 1 for row in rows]
             splits[name] = listed(folder / "images", [f"{row[0]}.jpg" for row in rows], labels)
+        if sorted(breeds) != list(range(1, len(breeds) + 1)):
+            raise UserError(f"{folder / 'annotations'} leaves out numbers of breeds; unpack the archive again.")
         return RawData([breeds[number] for number in sorted(breeds)], splits)
 
     def archives(self) -> Sequence[Archive]:
@@ -55,6 +57,7 @@ class Pets(Dataset):
                 filename="images.tar.gz",
                 md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
                 digest_source="torchvision.datasets.OxfordIIITPet",
+                entry="images",
                 folder=FOLDER,
             ),
             Archive(
@@ -62,6 +65,7 @@ class Pets(Dataset):
                 filename="annotations.tar.gz",
                 md5="95a8c909bbe2e81eed6a22bccdf3f68f",
                 digest_source="torchvision.datasets.OxfordIIITPet",
+                entry="annotations",
                 folder=FOLDER,
             ),
         ]

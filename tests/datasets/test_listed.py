@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import tarfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from scipy.io import savemat
 
 from bench import discover
 from bench.api import ImageFiles, RawData
+from bench.datasets._store import prepare
 from bench.errors import UserError
 
 Writers = Mapping[str, Callable[[], Path]]
@@ -61,7 +66,6 @@ def test_a_picture_that_is_missing_is_named(name: str, listed_files: Writers, tm
 @pytest.mark.parametrize(
     ("name", "list_", "text", "message"),
     [
-        ("flowers102", "imagelabels.mat", None, "imagelabels.mat is missing or damaged"),
         ("flowers102", "setid.mat", "no MATLAB file", "setid.mat is missing or damaged"),
         ("pets", "annotations/test.txt", None, "test.txt is missing or damaged"),
         ("pets", "annotations/test.txt", "Sphynx_7\n", "test.txt is damaged"),
@@ -70,6 +74,8 @@ def test_a_picture_that_is_missing_is_named(name: str, listed_files: Writers, tm
         ("aircraft", "data/variants.txt", "F/A-18\n", "has no 'Boeing 747-400'"),
         ("cub", "train_test_split.txt", "1 1\n", "are not of the same pictures"),
         ("cub", "classes.txt", "1 001.Albatross\n", "are not of the same pictures"),
+        ("cub", "classes.txt", None, "classes.txt is missing or damaged"),
+        ("pets", "annotations/trainval.txt", "Sphynx_1 9 1 1\n", "leaves out numbers of breeds"),
     ],
 )
 def test_lists_that_do_not_fit_are_one_line(
@@ -82,6 +88,61 @@ def test_lists_that_do_not_fit_are_one_line(
     with pytest.raises(UserError, match=message) as caught:
         found(name, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_damage_that_only_decompression_meets_is_the_users_to_mend(listed_files: Writers, tmp_path: Path) -> None:
+    path = listed_files["flowers102"]() / "imagelabels.mat"
+    savemat(path, {"labels": [[1, 2] * 200]}, do_compression=True)
+    whole = path.read_bytes()
+    for position in range(130, len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        with suppress(UserError):  # and nothing else
+            found("flowers102", tmp_path)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_archives_give_what_is_read_and_a_broken_start_is_mended(
+    name: str, listed_files: Writers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, root = discover.load("datasets", name)(), tmp_path / "data"
+    listed_files[name]()  # in tmp_path, from where it goes into files as its archives hold it
+    packed = []
+    for archive in dataset.archives():
+        source, target = tmp_path / archive.folder, root / archive.folder / archive.filename
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if archive.entry == archive.filename:
+            (source / archive.entry).rename(target)
+        else:
+            with tarfile.open(target, "w:gz") as tar:
+                tar.add(source / archive.entry, archive.entry)
+                tar.add(__file__, "attributes.txt")  # lies beside the birds' folder, and is nobody's
+        packed.append(dataclasses.replace(archive, md5=hashlib.md5(target.read_bytes()).hexdigest()))
+    monkeypatch.setattr(type(dataset), "archives", lambda _: packed)
+    broken = [archive for archive in packed if archive.entry != archive.filename][-1]
+    kept = (root / broken.folder / broken.filename).read_bytes()
+    (root / broken.folder / broken.filename).write_bytes(b"")
+    with pytest.raises(UserError, match="has md5"):
+        prepare(dataset, root)
+    (root / broken.folder / broken.filename).write_bytes(kept)
+    assert prepare(dataset, root).report["counts"] == {"train": 6, "test": 2}
+    assert not list(root.rglob("attributes.txt"))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_empty_data_root_of_the_same_name_holds_nothing(name: str, listed_files: Writers, tmp_path: Path) -> None:
+    folder = listed_files[name]()
+    module = discover.load("datasets", name)().archives()[0]
+    for own in (folder.name, module.folder or module.entry):
+        (tmp_path / "empty" / own).mkdir(parents=True, exist_ok=True)
+        assert discover.load("datasets", name)().find(tmp_path / "empty" / own) is None
+
+
+def test_dtd_is_found_where_torchvision_keeps_it(listed_files: Writers, tmp_path: Path) -> None:
+    folder = listed_files["dtd"]()
+    folder.rename(tmp_path / "aside")
+    folder.mkdir()
+    (tmp_path / "aside").rename(folder / "dtd")
+    assert len(found("dtd", tmp_path).classes) == 2
 
 
 def test_flowers_of_another_edition_are_refused(listed_files: Writers, tmp_path: Path) -> None:

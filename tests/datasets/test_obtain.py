@@ -66,19 +66,28 @@ def test_archive_is_downloaded_unpacked_and_decoded(tmp_path: Path, archive_file
 
 
 def test_a_dataset_of_several_files_has_a_folder_for_them(tmp_path: Path, archive_file: Path, address: str) -> None:
-    shutil.make_archive(str(tmp_path / "served/remote"), "gztar", tmp_path / "made/remote")  # without a folder
+    shutil.make_archive(str(tmp_path / "served/remote"), "gztar", tmp_path / "made", "remote")
     names = tmp_path / "served/names.mat"
     names.write_text("cat, dog")
-    pictures = dataclasses.replace(described(archive_file, address), folder="remote")
-    there = dataclasses.replace(described(names, address.replace(archive_file.name, names.name)), folder="remote")
-    there = dataclasses.replace(there, packed=False)
-    wrong = dataclasses.replace(there, md5="0" * 32)
+    pictures = dataclasses.replace(described(archive_file, address), folder="remote", entry="remote")
+    there = described(names, address.replace(archive_file.name, names.name))
+    there = dataclasses.replace(there, folder="remote", entry="names.mat")
     root = tmp_path / "data"
+
+    class Nested(Remote):
+        def find(self, data_root: Path) -> RawData | None:
+            return super().find(data_root / "remote")
+
     with pytest.raises(UserError, match="not 0000"):
-        prepare(Remote(pictures, wrong), root)
-    assert sorted(path.name for path in (root / "remote").iterdir()) == [archive_file.name]  # nothing was unpacked
-    assert prepare(Remote(pictures, there), root).report["counts"] == {"train": 4, "test": 2}
-    assert sorted(path.name for path in (root / "remote").iterdir()) == ["names.mat", archive_file.name, "train", "val"]
+        prepare(Nested(pictures, dataclasses.replace(there, md5="0" * 32)), root)
+    (root / "remote" / archive_file.name).unlink()  # what it gave is there, so that it is not fetched again
+    pictures = dataclasses.replace(pictures, url="http://127.0.0.1:9/remote.tar.gz")
+    (root / "remote/remote/train").rename(root / "aside")
+    with pytest.raises(UserError, match="but not what remote expects"):
+        prepare(Nested(pictures, there), root)
+    (root / "aside").rename(root / "remote/remote/train")
+    assert prepare(Nested(pictures, there), root).report["counts"] == {"train": 4, "test": 2}
+    assert sorted(path.name for path in (root / "remote").iterdir()) == ["names.mat", "remote"]
     assert (root / "remote/names.mat").read_text() == "cat, dog"
 
 
@@ -96,5 +105,5 @@ def test_archive_in_the_data_root_needs_no_network(
 def test_archive_of_something_else_is_refused(tmp_path: Path, archive_file: Path, address: str) -> None:
     (tmp_path / "made/remote").rename(tmp_path / "made/other")
     shutil.make_archive(str(tmp_path / "served/remote"), "gztar", tmp_path / "made", "other")
-    with pytest.raises(UserError, match="does not hold what remote expects"):
+    with pytest.raises(UserError, match="but not what remote expects"):
         prepare(Remote(described(archive_file, address)), tmp_path / "data")

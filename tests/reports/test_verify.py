@@ -165,11 +165,11 @@ def test_what_only_predictions_tell_is_left_out_without_the_folders(write_run: W
 COSTS = sorted({path.parent for place in ("docs", "results") for path in (ROOT / place).rglob("cost.md")})
 COMMITTED = [
     ROOT / "docs" / "example-report",
-    *sorted(path.parent for path in ROOT.glob("results/studies/*/results.csv")),
+    *sorted(path.parent for path in (ROOT / "results").rglob("results.csv")),
 ]
 
 
-@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.relative_to(ROOT).as_posix())
 def test_a_committed_report_follows_from_its_own_records(folder: Path) -> None:
     verdict = verify(folder, [])
     assert verdict.drifts == []
