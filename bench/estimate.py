@@ -63,7 +63,7 @@ def print_estimate(
         left += own.seconds
     print(
         f"Left: about {left / jobs / 60:.1f} minutes with {jobs} at a time (an estimate from {TIMED_STEPS} steps and "
-        f"the features of {PICTURES} pictures each; fitting the classifiers is not included)."
+        f"the features and the geometry of {PICTURES} pictures each; fitting the classifiers is not included)."
     )
     if streamed:
         print(

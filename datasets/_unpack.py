@@ -90,11 +90,11 @@ def _refused(path: Path, name: str, why: str) -> UserError:
 
 
 def _place(path: Path, temporary: Path, data_root: Path, entry: str) -> None:
-    entries = [temporary / entry] if entry else sorted(temporary.iterdir())
-    if not entries or not entries[0].exists():
+    found = [temporary / entry] if entry else sorted(temporary.iterdir())
+    if not found or not found[0].exists():
         raise UserError(f"{path} {f'holds no {entry}' if entry else 'is empty'}; delete it and download again.")
-    for entry in entries:
-        if (data_root / entry.name).exists():
-            raise UserError(f"{data_root / entry.name} is already there, but incomplete: move it away and try again.")
-    for entry in entries:
-        os.rename(entry, data_root / entry.name)
+    for one in found:
+        if (data_root / one.name).exists():
+            raise UserError(f"{data_root / one.name} is already there, but incomplete: move it away and try again.")
+    for one in found:
+        os.rename(one, data_root / one.name)

@@ -49,7 +49,7 @@ class Flowers102(Dataset):
             rows = np.concatenate([_numbers(folder / "setid.mat", part) for part in official])
             if rows.min() < 1 or rows.max() > len(labels):
                 raise UserError(
-                    f"{folder / 'setid.mat'} has pictures that imagelabels.mat has not; delete both, and they are downloaded again."
+                    f"{folder / 'setid.mat'} has pictures that imagelabels.mat has not; delete both: they come again."
                 )
             names = [f"image_{row:05d}.jpg" for row in rows]
             splits[name] = listed(folder / "jpg", names, labels[rows - 1].tolist())

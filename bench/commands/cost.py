@@ -23,8 +23,8 @@ WHAT = ("step", "turns", "rest", "objective", "views", "peers", "growth", "harne
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
   step       a step against the floor, the bare network on ready tensors, and where the difference goes
-  turns      whole steps of all methods in the same rounds, and what share of each the objective has
-  rest       evaluation and checkpoint
+  turns      whole steps of all methods in the same rounds, their memory, and their objectives as shares of the first
+  rest       evaluation, geometry and checkpoint
   objective  every objective alone over a grid of batch sizes and widths: time, memory, operations
   views      augmentation, against torchvision's and other libraries' picture by picture
   peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
