@@ -18,6 +18,7 @@ from bench.cost.counters import gigaflops, peak_tensor_mib
 from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.evaluate.protocol import Parts, evaluate, labelled_features
+from bench.methods._momentum import Momentum
 from bench.pretrain import Trainer
 from bench.run import GEOMETRY_IMAGES, geometry
 from bench.spec import RunSpec
@@ -47,8 +48,8 @@ class Ready:
 def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
     """Rows of one run's step: `step` (the whole), `floor`, the stages between, and the arithmetic peak.
 
-    floor: encoder and projection head forward, backward from a ready gradient, optimiser; on ready views. It is what
-    a step cannot do without, whatever the objective. Stages: `gather` (pictures by index), `views` (with the
+    floor: encoder and projection head forward, backward from a ready gradient, optimiser; on ready views; and the
+    forward pass of a momentum target, where there is one. It is what a step cannot do without, whatever the objective. Stages: `gather` (pictures by index), `views` (with the
     gathering where CUDA graphs make them), `encoder` (forward and backward), `method` (encoder, heads, targets,
     objective: forward and backward, with what it does after a step) and `optimiser`. All take turns.
     """
@@ -116,6 +117,7 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
     batch = _ready(trainer)
     method, optimizer = trainer.method, trainer.optimizer
     large = batch.views[: pipeline.LARGE_VIEWS]
+    targets = [module for module in method.modules() if isinstance(module, Momentum)]
 
     def views() -> None:
         if trainer.batches.replayed:
@@ -136,6 +138,9 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
         _drop_gradients(method)
 
     def floor() -> None:
+        for target in targets:
+            for view in large:
+                target(view)
         embeddings = [method.embed(method.encoder(view)) for view in large]
         torch.autograd.backward(embeddings, [batch.embedding_gradient.to(z.dtype) for z in embeddings])
         optimizer.step()

@@ -44,6 +44,8 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     assert {row["what"] for row in kept["rows"]} == set(what.split(","))
     stages = {row["stage"] for row in kept["rows"] if row["what"] == "step"}
     assert stages == {"step", "floor", "gather", "views", "encoder", "method", "optimiser", "matmul"}
+    floors = {row["method"]: row["gflop"] for row in kept["rows"] if row["what"] == "step" and row["stage"] == "floor"}
+    assert floors["byol"] > 1.2 * floors["barlow"]  # a step cannot do without its target's forward pass
     turns = {(row["method"], row["stage"]): row["ratio"] for row in kept["rows"] if row["what"] == "turns"}
     assert list(turns) == [(method, stage) for method in ("barlow", "byol") for stage in ("step", "objective")]
     assert turns["barlow", "step"] == 1
