@@ -49,9 +49,10 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
     """Rows of one run's step: `step` (the whole), `floor`, the stages between, and the arithmetic peak.
 
     floor: encoder and projection head forward, backward from a ready gradient, optimiser; on ready views; and the
-    forward pass of a momentum target, where there is one. It is what a step cannot do without, whatever the objective. Stages: `gather` (pictures by index), `views` (with the
-    gathering where CUDA graphs make them), `encoder` (forward and backward), `method` (encoder, heads, targets,
-    objective: forward and backward, with what it does after a step) and `optimiser`. All take turns.
+    forward pass of a momentum target, where there is one. It is what a step cannot do without, whatever the objective.
+    Stages: `gather` (pictures by index), `views` (with the gathering where CUDA graphs make them), `encoder` (forward
+    and backward), `method` (encoder, heads, targets, objective: forward and backward, with what it does after a step)
+    and `optimiser`. All take turns.
     """
     trainer = Trainer(spec, data, device)
     parts = stages(trainer) | {"step": trainer.measure_step}
