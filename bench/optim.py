@@ -86,7 +86,7 @@ def build(
     if settings.name == "adamw":
         return AdamW(groups, lr=lr, weight_decay=settings.weight_decay, fused=True)
     if settings.name == "sgd":
-        return SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        return SGD(groups, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True)
     return LARS(groups, lr, settings.momentum, settings.weight_decay, settings.trust, settings.clip)
 
 
