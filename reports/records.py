@@ -27,7 +27,9 @@ def to_csv(runs: pd.DataFrame, destination: Path) -> str:
     portable = runs.assign(folder=[os.path.relpath(folder, destination) for folder in runs["folder"]])
     for column in portable.columns:
         if str(column).startswith(("config.", "environment.")):
-            portable[column] = ["null" if value is None else value for value in portable[column]]
+            values = ["null" if value is None else value for value in portable[column]]
+            # As they are: a whole number that other runs have not would become a fraction, 2 into 2.0.
+            portable[column] = pd.Series(values, portable.index, dtype=object)
     return portable.to_csv(index=False)
 
 
