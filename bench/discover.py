@@ -151,10 +151,13 @@ def short_name(name: str) -> str:
 
 
 def source_digest(name: str) -> str | None:
-    """SHA-256 of an outside file, which stands in for a version number in the run id; None for our own plug-ins."""
+    """SHA-256 of a method's outside file, which stands in for a version number in the run id; None for our own.
+
+    Raises UserError where the file is gone.
+    """
     if not name.startswith("file:"):
         return None
-    return hashlib.sha256(Path(name.removeprefix("file:")).expanduser().read_bytes()).hexdigest()
+    return hashlib.sha256(source_path("methods", name).read_bytes()).hexdigest()
 
 
 def _names_in(folder: Path) -> list[str]:

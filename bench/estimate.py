@@ -96,7 +96,8 @@ def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
         )
         of_rows.sum().item()  # waits for the device
 
-    seen, points = len(data.train) + len(data.validation), min(protocol.evaluate.curve_points, protocol.epochs)
+    seen, epochs = len(data.train) + len(data.validation), trainer.total_steps // trainer.steps_per_epoch
+    points = min(protocol.evaluate.curve_points, epochs)
     pictures = seen * points + seen + len(data.test)
     of_geometry = min(CURVE_IMAGES, len(data.train)) * points + min(GEOMETRY_IMAGES, len(data.train))
     seconds = _warm_seconds(features, clock) / len(rows) * pictures

@@ -48,6 +48,8 @@ def evaluate_encoder(
     for option, value, least in (("--width", width, 1), ("--image-size", image_size, 8)):
         if value is not None and value < least:
             raise UserError(f"{option} must be at least {least}, not {value}.")
+    if encoder.startswith("torchvision:") and (backbone or width):
+        raise UserError(f"{encoder} has its own architecture: leave --backbone and --width out.")
     run = _run_beside(encoder)
     store = prepare(dataset, data_root, store_root, skip_corrupt)
     size = image_size or run.get("image_size") or native_image_size(dataset, store)

@@ -22,6 +22,8 @@ from bench.errors import UserError
 
 WITHOUT_MEMORY = ("can't allocate memory", "std::bad_alloc", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 """Parts of errors that have no class of their own; cuBLAS and its kind ask a GPU for memory without torch."""
+CODE = ("bench", "methods", "datasets", "reports", "slurm")
+"""Folders of this source tree whose files a result hangs on."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -165,19 +167,16 @@ def source_version() -> str:
 
 
 def _git() -> tuple[str | None, bool]:
-    """Commit of this source tree and whether it has uncommitted changes; (None, False) outside a checkout."""
-    here = Path(__file__).parent
+    """Commit of this source tree and whether its code has changes or new files that are not in it; (None, False)
+    outside a checkout, in a repository that merely surrounds an installation too."""
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        git("ls-files", "--error-unmatch", str(Path(__file__).relative_to(root)))
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
+    except (OSError, subprocess.SubprocessError):
         return None, False
-    if commit.returncode != 0:
-        return None, False
-    return commit.stdout.strip(), bool(status.stdout.strip())

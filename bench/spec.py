@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.config.check import build
 from bench.config.schema import PROTOCOL_VERSION, Pretraining, Protocol
+from bench.errors import UserError
 from bench.seeds import AXES, derive
 
 
@@ -67,15 +68,18 @@ class RunSpec:
     def from_canonical(values: Mapping[str, Any]) -> RunSpec:
         """The run of a canonical mapping. Raises UserError naming a field that is unknown, missing or out of range."""
         rest = dict(values)
-        return RunSpec(
-            protocol_version=rest.pop("protocol"),
-            dataset=build(DatasetEntry, rest.pop("dataset"), "dataset"),
-            method=MethodEntry(**rest.pop("method")),
-            world_size=rest.pop("world_size"),
-            recipe=rest.pop("recipe"),
-            seed=rest.pop("seed"),
-            protocol=build(Protocol, rest),
-        )
+        try:
+            return RunSpec(
+                protocol_version=rest.pop("protocol"),
+                dataset=build(DatasetEntry, rest.pop("dataset"), "dataset"),
+                method=MethodEntry(**rest.pop("method")),
+                world_size=rest.pop("world_size"),
+                recipe=rest.pop("recipe"),
+                seed=rest.pop("seed"),
+                protocol=build(Protocol, rest),
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"not the configuration of a run of this version ({error})") from error
 
     @cached_property
     def digest(self) -> str:

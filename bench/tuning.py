@@ -20,6 +20,7 @@ from bench.api import Search
 from bench.arms import Arm
 from bench.context import context_of
 from bench.datasets._store import prepare
+from bench.errors import UserError
 from bench.estimate import pretraining_seconds
 from bench.files import write_json
 from bench.hardware import prepare_process, reset_peak_memory
@@ -82,8 +83,7 @@ def search_space(arm: Arm, spec: RunSpec, words: Sequence[str], steps: int, rate
 
 def points(space: dict[str, Search], trials: int) -> list[dict[str, float]]:
     """Settings of each trial: none for the first, then points of a scrambled Halton sequence, the same every time."""
-    sampler = qmc.Halton(len(space), scramble=True, rng=TUNING_SEED) if space else None
-    shares = sampler.random(trials - 1) if sampler else [[]] * (trials - 1)
+    shares = qmc.Halton(len(space), scramble=True, rng=TUNING_SEED).random(trials - 1)
     return [{}] + [
         {name: value_at(search, float(share)) for (name, search), share in zip(space.items(), row, strict=True)}
         for row in shares
@@ -109,15 +109,20 @@ def share_of(search: Search, value: float) -> float:
 
 
 def plan_trials(request: Request, trials: int, device: torch.device, rates: Rates = None) -> list[Trial]:
-    """`trials` runs of every arm of `request` (one dataset), arms side by side so that an interruption is fair."""
+    """`trials` runs of every arm of `request` (one dataset), arms side by side so that an interruption is fair.
+
+    Raises UserError for an arm of which nothing is left to search.
+    """
     # Behind the user's words for all methods, and behind those for one.
     hidden = [*NO_TEST, *(f"{arm.short_name}.{word}" for arm in request.methods for word in NO_TEST)]
     searched = request.words
     request = dataclasses.replace(request, seeds=[TUNING_SEED], words=[*searched, *hidden], recipe="none")
-    drawn = {
-        arm: points(search_space(arm, spec, searched, trained_steps(spec, request), rates), trials)
-        for arm, spec in zip(request.methods, plan(request, device), strict=True)
-    }
+    drawn = {}
+    for arm, spec in zip(request.methods, plan(request, device), strict=True):
+        space = search_space(arm, spec, searched, trained_steps(spec, request), rates)
+        if not space:
+            raise UserError(f"{arm.name}: all that its tuning would search is set already; leave a setting or it out.")
+        drawn[arm] = points(space, trials)
     planned = []
     for number in range(trials):
         tried = [

@@ -28,6 +28,7 @@ from bench.group import BROKEN_UP, GRACE_SECONDS, MISTAKE, STOPPED
 from bench.hardware import is_lost, is_out_of_memory, prepare_process, resolve_device
 from bench.lock import LockLost
 from bench.plan import open_dataset
+from bench.pretrain import method_class
 from bench.run import Settings, execute
 from bench.spec import RunSpec
 from bench.store import RunFolder, disk_errors
@@ -130,6 +131,7 @@ def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str
     folder.lock.adopt(token)
     broken_up = False
     try:
+        method_class(spec)  # a file edited since the plan, a package that is missing: no failure of the run
         status = execute(spec, datasets.load(spec), folder, settings)
     except distributed.BrokenUp:
         broken_up = folder.result() is None

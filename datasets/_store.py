@@ -109,7 +109,11 @@ def prepare(
     """
     data_root = data_root.expanduser().absolute()
     folder = _folder(dataset, data_root, store_root)
+    if folder == data_root / dataset.key:
+        raise UserError(f"--store-root {folder.parent} is where raw data lie: decoded pictures need another folder.")
     with _disk_errors(dataset.key):
+        if folder.exists() and not (folder / "meta.json").exists():
+            raise UserError(f"{folder} is there and holds no decoded pictures: move it away, or name another folder.")
         if streamed and dataset.short_side is None:
             raise UserError(f"{dataset.key} comes as arrays, not as image files: there is nothing to stream.")
         raw = None if dataset.short_side is None and _is_current(folder, None) else dataset.find(data_root)

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.errors import UserError
 from bench.files import write_atomically
 from bench.reports import statistics, text
-from bench.reports.comparison import NO_REFERENCE, Comparison, compare
+from bench.reports.comparison import NO_REFERENCE, Comparison, compare, references
 from bench.reports.load import load
 from bench.reports.power import detectable, detectable_note
 from bench.reports.results import table_label
@@ -46,12 +46,16 @@ def loaded(run_folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def compared(runs: pd.DataFrame, values: pd.DataFrame, reference: str | None) -> list[Comparison]:
-    """Comparisons, a dataset each, whose rows' runs carry the columns of `values` (with `id`) behind PREFIX."""
+    """Comparisons, a dataset each, whose rows' runs carry the columns of `values` (with `id`) behind PREFIX.
+
+    Without the `reference` (see `compare`) where it is none of these runs: a part of a method's terms has no others.
+    """
     named = values.rename(columns={column: PREFIX + str(column) for column in values.columns if column != "id"})
     merged = runs.merge(named, on="id", how="left").copy()  # one block of memory, which pandas warns about otherwise
     metric = "linear" if "scores.linear" in runs else "linear_validation"
-    known = reference is None or (runs["method"] == reference.partition("/")[0]).any()
-    return compare(merged, reference if known else NO_REFERENCE, metric=metric)[0]
+    if reference is not None:
+        reference = ",".join(name for name in reference.split(",") if name in references(runs)) or NO_REFERENCE
+    return compare(merged, reference, metric=metric)[0]
 
 
 def long(values: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
@@ -95,17 +99,29 @@ def table(
 
 def write(destination: Path, title: str, tables: Sequence[Table], drawings: Sequence[Drawing], text: str = "") -> Path:
     """Write section.md, tables/*.{csv,tex} and figures/*.{pdf,png} under `destination`; returns section.md's path."""
-    parts = [f"## {title}", text, *(table.markdown() for table in tables), *(_figure(drawing) for drawing in drawings)]
+    parts = [f"## {title}", text, *(table.markdown() for table in tables), *(figure(drawing) for drawing in drawings)]
     section = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
     files: dict[str, bytes] = {"section.md": section.encode()}
     for one in tables:
         name = one.label.removeprefix("tab:")
         files |= {f"tables/{name}.csv": one.csv().encode(), f"tables/{name}.tex": one.latex().encode()}
-    for drawing in drawings:
-        files |= {f"figures/{drawing.name}.pdf": drawing.pdf, f"figures/{drawing.name}.png": drawing.png}
     for name, body in files.items():
         _write(destination / name, body)
+    for drawing in drawings:
+        write_figure(drawing, destination)
     return destination / "section.md"
+
+
+def write_figure(drawing: Drawing, destination: Path) -> None:
+    """Its PDF and PNG, where `figure` looks for them."""
+    for kind, body in (("pdf", drawing.pdf), ("png", drawing.png)):
+        _write(destination / f"figures/{drawing.name}.{kind}", body)
+
+
+def figure(drawing: Drawing) -> str:
+    """The figure in Markdown, with its caption below."""
+    caption = text.markdown(drawing.caption)
+    return f"![{caption}](<figures/{drawing.name}.png>)\n\n{caption}"
 
 
 def write_csv(rows: Sequence[Mapping[Any, Any]], path: Path) -> None:
@@ -138,11 +154,6 @@ def measures_of(folder: Path) -> list[pd.DataFrame]:
 
 def _write(path: Path, body: bytes) -> None:
     write_atomically(path, lambda temporary: temporary.write_bytes(body))
-
-
-def _figure(drawing: Drawing) -> str:
-    caption = text.markdown(drawing.caption)
-    return f"![{caption}](<figures/{drawing.name}.png>)\n\n{caption}"
 
 
 @dataclass(frozen=True)

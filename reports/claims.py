@@ -68,6 +68,11 @@ class Claim:
     sensitive: Sequence[str] = ()
     changed: str = ""
 
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether the metric is an accuracy, a fraction that is printed in points."""
+        return self.metric.startswith("scores.") or self.metric.endswith((".linear", ".knn"))
+
 
 class Number(NamedTuple):
     """A number with the quartiles of what was measured; all three are the same where it carries no noise."""
@@ -260,6 +265,9 @@ def _claim(path: Path, values: Mapping[str, Any]) -> Claim:
         claim = Claim(**values)
     except TypeError as error:
         raise UserError(f"{path}: {name}: {str(error).partition('__init__() ')[2] or error}.") from error
+    numbers = type(claim.seeds) is int and isinstance(claim.margin, int | float)
+    if not numbers or any(isinstance(one, str) for one in (claim.against, claim.datasets, claim.sensitive)):
+        raise UserError(f"{path}: {name}: seeds and margin are numbers; against, datasets and sensitive are lists.")
     if claim.test not in TESTS:
         raise UserError(f"{path}: {name}: unknown test '{claim.test}'.{suggest(claim.test, TESTS)}")
     if claim.better not in ("higher", "lower"):

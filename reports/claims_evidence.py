@@ -12,6 +12,7 @@ from statistics import mean
 import pandas as pd
 
 from bench.errors import UserError
+from bench.reports import text
 from bench.reports.against import Scores
 from bench.reports.analysis import measures_of
 from bench.reports.claims import UNTESTED, Claim, Judged, Number, combined, judge, judge_exact
@@ -19,6 +20,7 @@ from bench.reports.declared import DECLARED, from_json
 from bench.reports.load import load
 from bench.reports.records import from_csv
 from bench.reports.rows import recipe_of
+from bench.reports.statistics import ALPHA
 from bench.reports.study import Group, Record, contrast, groups_of, runs_of
 
 
@@ -34,7 +36,7 @@ class Evidence:
 @dataclass(frozen=True)
 class Part:
     """One comparison of a claim, with the numbers of runs of the arm and of its opponent, where their settings come
-    from, and the size of the runs or the machine of a timing; no `recipes` of what is no run."""
+    from, the size of the runs or the machine of a timing, and the seeds; no `recipes` and `seeds` of what is no run."""
 
     dataset: str
     opponent: str
@@ -42,6 +44,7 @@ class Part:
     judged: Judged
     recipes: tuple[str, ...] = ()
     scale: str = ""
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,16 @@ def verdict_of(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
 
 
 def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evidence]) -> Part:
-    groups = next((found for one in reports if (found := _on(one, dataset))), None)
+    groups, seeds = next(((found, _judged(one, claim)) for one in reports if (found := _on(one, dataset))), (None, []))
     if groups is None:
         return Part(dataset, opponent, (0, 0), Judged(UNTESTED, f"no run of the study {claim.study} on {dataset}"))
     variants = [dict(claim.at), dict(claim.starting_from)] if claim.starting_from else [dict(claim.at)]
-    sides = [[_values(groups, name, one, claim) for one in variants] for name in (claim.arm, opponent)]
+    sides = [[_values(groups, name, one, claim, seeds) for one in variants] for name in (claim.arm, opponent)]
     n = (min(map(len, sides[0])), min(map(len, sides[1])))
     if min(n) < claim.seeds:
         reason = f"{min(n)} of the {claim.seeds} declared seeds have a result"
         return Part(dataset, opponent, n, Judged(UNTESTED, reason))
-    blind = _insensitive(claim, groups)
+    blind = _insensitive(claim, groups, seeds)
     if blind:
         return Part(dataset, opponent, n, Judged(UNTESTED, blind, insensitive=True))
     judged = _noiseless(claim, sides)
@@ -123,22 +126,31 @@ def _compared(claim: Claim, dataset: str, opponent: str, reports: Sequence[Evide
         if group.arm == name and dict(group.variant) in variants and not group.runs.empty
     ]
     recipes = tuple(dict.fromkeys(recipe_of(group.runs) for group in compared))
-    return Part(dataset, opponent, n, judged, recipes, _scale(compared))
+    return Part(dataset, opponent, n, judged, recipes, _scale(compared), tuple(seeds))
 
 
-def _insensitive(claim: Claim, groups: Sequence[Group]) -> str:
-    """Why the metric decides nothing here; '' where the means of the two arms differ as much as they must."""
+def _judged(report: Evidence, claim: Claim) -> Sequence[int]:
+    """The seeds that count: the first of those the report declares, as many as the claim does."""
+    return report.record.seeds[: claim.seeds]
+
+
+def _insensitive(claim: Claim, groups: Sequence[Group], seeds: Sequence[int]) -> str:
+    """Why the metric decides nothing here; '' where the means of the two arms differ as much as they must, and more
+    than chance lets them."""
     if not claim.sensitive:
         return ""
-    better, worse = (list(_values(groups, arm, claim.at, claim).values()) for arm in claim.sensitive)
-    if not better or not worse:
+    sides = [_values(groups, arm, claim.at, claim, seeds) for arm in claim.sensitive]
+    if not all(sides):
         return f"no run of {' or of '.join(claim.sensitive)}, by which the measure is checked"
-    gain = (mean(better) - mean(worse)) * (1 if claim.better == "higher" else -1)
-    if gain >= claim.margin:
+    better, worse = (mean(one.values()) for one in sides)
+    gain = (better - worse) * (1 if claim.better == "higher" else -1)
+    p = judge(contrast(sides, [1.0, -1.0], False), min(map(len, sides)), replace(claim, test="superiority")).p_for
+    if gain >= claim.margin and p is not None and p < ALPHA / 2:
         return ""
+    tested = "no test is possible" if p is None else f"one-sided {text.p_value(p)}"
     return (
         f"the measure does not tell {claim.sensitive[0]} from {claim.sensitive[1]} by the margin of {claim.margin:g} "
-        f"({mean(better):.3g} and {mean(worse):.3g}), so that it decides nothing"
+        f"({better:.3g} and {worse:.3g}; {tested}), so that it decides nothing"
     )
 
 
@@ -170,14 +182,16 @@ def _on(report: Evidence, dataset: str) -> Sequence[Group]:
     return ()
 
 
-def _values(groups: Sequence[Group], arm: str, variant: Mapping[str, str], claim: Claim) -> Scores:
-    """The metric at the declared seeds, 0 to seeds - 1, and no others: more runs than declared do not count."""
+def _values(
+    groups: Sequence[Group], arm: str, variant: Mapping[str, str], claim: Claim, seeds: Sequence[int]
+) -> Scores:
+    """The metric at `seeds` and no others: more runs than declared do not count."""
     group = next((one for one in groups if one.arm == arm and dict(one.variant) == dict(variant)), None)
     known = group.scores(claim.metric) if group else {}
     if group and claim.minus:
         less = group.scores(claim.minus)
         known = {seed: value - less[seed] for seed, value in known.items() if seed in less}
-    declared = {seed: value for seed, value in known.items() if seed < claim.seeds}
+    declared = {seed: value for seed, value in known.items() if seed in seeds}
     return {seed: math.log(value) for seed, value in declared.items()} if claim.ratio else declared
 
 
@@ -190,10 +204,11 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
     else:
         table, gpu = _costs(path)
         chosen = {**claim.rows, **(claim.on_gpu if gpu else {})}
+    for column in (*chosen, claim.metric):
+        if column not in table:
+            return Judged(UNTESTED, f"{claim.table} has no column {column}")
     for column, value in chosen.items():
         table = table[table[column] == value]
-    if claim.metric not in table:
-        return Judged(UNTESTED, f"{claim.table} has no column {claim.metric}")
     table = table[table[claim.metric].notna()]
     sides = [table[table[claim.key] == name] for name in (claim.arm, opponent)]
     if any(len(one) != 1 for one in sides):

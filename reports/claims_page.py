@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from bench.files import write_text
-from bench.reports import text
+from bench.reports import analysis, text
 from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, UNTESTED, Claim
 from bench.reports.claims_evidence import Evidence, Part, Verdict
+from bench.reports.figure_claims import draw
 from bench.reports.results import table_label
 from bench.reports.statistics import ALPHA, Difference
+from bench.reports.style import Drawing
 from bench.reports.tables import Cell, Column, Table
 from bench.reports.verify_records import records_drifts
 from bench.reports.verify_text import html_lines, markdown_lines, text_drifts
@@ -28,10 +30,11 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     return Table(
         label=table_label(STEM),
         caption=(
-            "Verdicts on claims that were declared before the runs, but for what is said to have changed. Supported: "
-            "every comparison of the claim is. "
-            "Too small to matter: shown, but by less than the declared margin. Contradicted: one of them is, after "
-            "Holm's correction. Superiority at 2.5 % on each side, non-inferiority and equivalence at 5 % on one."
+            "Verdicts on the declared claims; what of one was declared or changed after a look at runs is said with "
+            "it. Supported: every comparison of the claim is. Too small to matter: shown, but by less than the "
+            "declared margin. Contradicted: one of them is, after Holm's correction over them. Superiority at 2.5 % "
+            "on each side, non-inferiority and equivalence at 5 % on one. Nothing is corrected over the claims, and "
+            "intervals are over seeds: with the choice of test pictures they would be wider."
         ),
         columns=[
             Column("claim", numeric=False),
@@ -82,16 +85,17 @@ def reconstruction(evidence: Sequence[Evidence]) -> str:
     )
 
 
-def markdown(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
-    """The whole page."""
+def markdown(verdicts: Sequence[Verdict], evidence: Sequence[Evidence], figure: Drawing | None = None) -> str:
+    """The whole page; `figure` lies beside it in figures/."""
     parts = ["# Claims", text.markdown(reconstruction(evidence)), table(verdicts).markdown().strip()]
+    parts += [analysis.figure(figure)] if figure else []
     for one in verdicts:
         lines = "\n".join(f"- {text.markdown(line)}" for line in sentences(one))
         parts.append(f"## {text.markdown(one.claim.name)}: {one.verdict}\n\n{lines}")
     return "\n\n".join(parts) + "\n"
 
 
-def to_html(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
+def to_html(verdicts: Sequence[Verdict], evidence: Sequence[Evidence], figure: Drawing | None = None) -> str:
     """The same as one file that needs no network."""
     sections = []
     for one in verdicts:
@@ -108,6 +112,7 @@ def to_html(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
             f"<style>{style}</style>\n</head>\n<body>\n<h1>Claims</h1>",
             f"<p>{html.escape(reconstruction(evidence))}</p>",
             table(verdicts).to_html(),
+            *([_figure(figure)] if figure else []),
             *sections,
             "</body>\n</html>",
         ]
@@ -115,14 +120,17 @@ def to_html(verdicts: Sequence[Verdict], evidence: Sequence[Evidence]) -> str:
 
 
 def write(verdicts: Sequence[Verdict], evidence: Sequence[Evidence], destination: Path) -> list[Path]:
-    """claims.md, claims.html and claims.csv under `destination`."""
+    """claims.md, claims.html and claims.csv under `destination`, and where accuracies were compared their figure."""
+    figure = draw(verdicts)
     files = {
-        f"{STEM}.md": markdown(verdicts, evidence),
-        f"{STEM}.html": to_html(verdicts, evidence),
+        f"{STEM}.md": markdown(verdicts, evidence, figure),
+        f"{STEM}.html": to_html(verdicts, evidence, figure),
         f"{STEM}.csv": table(verdicts).csv(),
     }
     for name, body in files.items():
         write_text(destination / name, body)
+    if figure:
+        analysis.write_figure(figure, destination)
     return [destination / name for name in files]
 
 
@@ -149,14 +157,16 @@ def datasets_of(folder: Path, declared: Sequence[Claim]) -> list[str]:
     return judged if found != free and all(one == set(judged) for one in found.values()) else []
 
 
+def _figure(figure: Drawing) -> str:
+    words = f"{html.escape(figure.title)}; the numbers are below"
+    image = f'<img src="{figure.address}" alt="{words}" width="{figure.width}" style="max-width:100%">'
+    return f"<figure>{image}<figcaption>{html.escape(figure.caption)}</figcaption></figure>"
+
+
 def _margin(claim: Claim) -> str:
     if not claim.margin:
         return ""
     return f"margin {_size(claim, claim.margin)}"
-
-
-def _is_accuracy(claim: Claim) -> bool:
-    return claim.metric.startswith("scores.") or claim.metric.endswith((".linear", ".knn"))
 
 
 def _size(claim: Claim, value: float) -> str:
@@ -164,7 +174,7 @@ def _size(claim: Claim, value: float) -> str:
         return f"{100 * value:g} % of a step"
     if claim.ratio:
         return f"{100 * value:g} %"
-    return f"{100 * value:g} points" if _is_accuracy(claim) else f"{value:g}"
+    return f"{100 * value:g} points" if claim.is_accuracy else f"{value:g}"
 
 
 def _amount(claim: Claim, value: float) -> str:
@@ -172,7 +182,7 @@ def _amount(claim: Claim, value: float) -> str:
         return f"{100 * value:+.2f} % of a step".replace("-", "−")
     if claim.ratio:
         return f"{text.points(math.expm1(value))} %"
-    if _is_accuracy(claim):
+    if claim.is_accuracy:
         return f"{text.points(value)} points"
     return f"{value:+.3g}".replace("-", "−")
 
@@ -185,7 +195,7 @@ def _sentence(claim: Claim, part: Part) -> str:
         return f"{head}; {found.reason}."
     words = [f"{_column(claim)} {_amount(claim, found.difference.difference)}{_interval(claim, found.difference)}"]
     if claim.test != "exact":
-        words.append(f"n = {part.n[0]} and {part.n[1]}")
+        words.append(f"n = {part.n[0]} and {part.n[1]}, seeds {text.listed([*map(str, part.seeds)])}")
         if found.p_for is not None and found.p_against is not None:
             words.append(f"one-sided {text.p_value(found.p_for)} for it, {text.p_value(found.p_against)} against it")
         if found.p_margin is not None and found.verdict == SUPPORTED:
@@ -233,6 +243,7 @@ def _record(one: Verdict, part: Part) -> dict[str, object]:
         "part": found.verdict,
         "n_arm": part.n[0],
         "n_opponent": part.n[1],
+        "seeds": " ".join(map(str, part.seeds)),
         "recipes": " / ".join(part.recipes),
         "scale": part.scale,
         "difference": found.difference.difference if found.difference else None,

@@ -67,10 +67,11 @@ def compare(
 ) -> tuple[list[Comparison], pd.DataFrame]:
     """One comparison per dataset, and the runs that fit in none because no config.yaml of their hash can be read.
 
-    `reference` is a method, or `method/hash` for one of its configurations, or NO_REFERENCE; by default Barlow Twins,
-    else the first competing method by name. `metric` is the score that decides, `paired` pairs runs by seed, `margin`
-    (a fraction) is that of equivalence: all three are to be declared before the results are seen. Raises UserError for
-    a reference or a metric that no dataset has, and for a margin that is no positive fraction.
+    `reference` is a method, or `method/hash` for one of its configurations, or several with commas, of which a dataset
+    takes its own, or NO_REFERENCE; by default Barlow Twins, else the first competing method by name. `metric` is the
+    score that decides, `paired` pairs runs by seed, `margin` (a fraction) is that of equivalence: all three are to be
+    declared before the results are seen. Raises UserError for a reference or a metric that no dataset has, and for a
+    margin that is no positive fraction.
     """
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"The margin must lie between 0 and 1 as a fraction (0.01 is one point), not {margin}.")
@@ -82,7 +83,7 @@ def compare(
     placed = runs.assign(fingerprint=fingerprints).loc[fingerprints.notna()]
     _check_metric(placed, metric)
     if reference:
-        _check_reference(placed, reference)
+        check_reference(placed, reference)
     several = placed.groupby("dataset")["fingerprint"].nunique().to_dict()
     comparisons = []
     for keys, group in placed.groupby(["dataset", "fingerprint"]):
@@ -92,7 +93,7 @@ def compare(
             title, dataset = f"{title} (data {fingerprint[:8]})", f"{dataset}-{fingerprint[:8]}"
         rows = rows_of(group, metric)
         chosen = _reference(rows, reference)
-        rows = _marked(over_pictures(_against(rows, chosen, paired, margin), chosen), paired)
+        rows = _marked(over_pictures(_against(rows, chosen, paired, margin), chosen, paired), paired)
         rows.sort(key=lambda row: (not row.competes, -row.score.mean if row.score else 1.0, row.label))
         comparisons.append(
             Comparison(
@@ -126,11 +127,19 @@ def _check_metric(runs: pd.DataFrame, metric: str) -> None:
         raise UserError(f"No run has the score '{metric}'.{suggest(metric, known)}")
 
 
-def _check_reference(runs: pd.DataFrame, reference: str) -> None:
-    known = set().union(*(row.names for row in rows_of(runs, "linear")))
-    if reference not in known:
+def references(runs: pd.DataFrame) -> set[str]:
+    """Every name by which one of the runs can be the reference."""
+    return set().union(*(row.names for row in rows_of(runs, "linear")))
+
+
+def check_reference(runs: pd.DataFrame, reference: str) -> None:
+    """Raises UserError for a name in `reference` (see `compare`) that no run has."""
+    known = references(runs)
+    for name in reference.split(","):
+        if name in known:
+            continue
         plain = {name for name in known if not re.search(r"/[0-9a-f]{8}$", name)}
-        raise UserError(f"No run of the reference '{reference}' was found.{suggest(reference, plain)}")
+        raise UserError(f"No run of the reference '{name}' was found.{suggest(name, plain)}")
 
 
 def _reference(rows: Sequence[Row], wanted: str | None) -> Row | None:
@@ -138,7 +147,8 @@ def _reference(rows: Sequence[Row], wanted: str | None) -> Row | None:
     if wanted is None:
         competing = sorted(row.method for row in rows if row.competes)
         wanted = DEFAULT_REFERENCE if DEFAULT_REFERENCE in competing else next(iter(competing), None)
-    candidates = [row for row in rows if wanted in row.names]
+    names = set(wanted.split(",")) if wanted else set()
+    candidates = [row for row in rows if names & row.names]
     return min(candidates, key=lambda row: (-len(row.scores), row.digest), default=None)
 
 

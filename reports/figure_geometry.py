@@ -50,6 +50,8 @@ def write_section(run_folders: Sequence[Path], destination: Path, reference: str
     epochs, problems = curves(runs)
     tables, drawings = [], []
     for comparison in compared(runs, measures, reference):
+        if comparison.runs[f"{PREFIX}images"].isna().all():
+            continue  # no run on this dataset has an encoder
         images = int(comparison.runs[f"{PREFIX}images"].max())
         caption = f"Geometry of the encoder's output on {images} test images of {comparison.title}."
         tables.append(analysis.table(comparison, QUANTITIES, caption, problems))

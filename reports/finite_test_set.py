@@ -10,7 +10,7 @@ from bench.reports.pictures import Correct, load_correct, mcnemar, resampled_pic
 from bench.reports.rows import Row
 
 
-def over_pictures(rows: Sequence[Row], reference: Row | None) -> list[Row]:
+def over_pictures(rows: Sequence[Row], reference: Row | None, paired: bool) -> list[Row]:
     """`rows` with the two-level bootstrap of their difference to the reference; McNemar's p where both have one run.
 
     Only between rows whose every score is borne out by stored predictions of equally many test pictures.
@@ -28,16 +28,23 @@ def over_pictures(rows: Sequence[Row], reference: Row | None) -> list[Row]:
     for row in usable:
         resampled[row.key] = drawn[:, first : first + len(correct[row.key])]
         first += len(correct[row.key])
-    scores = list(reference.scores.values())
     found = []
     for row in rows:
         if row.against and row.key in resampled:
-            both = two_sources(list(row.scores.values()), scores, resampled[row.key], resampled[base])
+            own, other = resampled[row.key], resampled[base]
+            if paired:
+                own, other = own[:, _shared(row, reference)], other[:, _shared(reference, row)]
+            both = two_sources(row.against.difference, own, other, paired)
             single = len(correct[row.key]) == len(correct[base]) == 1
             p = mcnemar(correct[row.key][0], correct[base][0]) if single else None
             row = replace(row, against=replace(row.against, pictures=both, mcnemar_p=p))
         found.append(row)
     return found
+
+
+def _shared(row: Row, other: Row) -> list[int]:
+    """Which of the row's runs, in the order of their seeds, are at seeds that the other row has, too."""
+    return [position for position, seed in enumerate(row.scores) if seed in other.scores]
 
 
 def _correct(row: Row) -> list[Correct]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
-from bench.reports.statistics import CONFIDENCE, Interval, welch
+from bench.reports.statistics import CONFIDENCE, Difference, Interval
 from bench.store import is_changed
 
 DRAWS = 1000
@@ -75,28 +75,31 @@ def resampled_pictures(correct: Sequence[Correct], seed: int = 0) -> NDArray[np.
 
 
 def two_sources(
-    a: ArrayLike,
-    b: ArrayLike,
+    over_seeds: Difference,
     resampled_a: NDArray[np.float64],
     resampled_b: NDArray[np.float64],
+    paired: bool = False,
     seed: int = 0,
 ) -> TwoSources | None:
-    """Two-level bootstrap, over seeds and test pictures, of the difference in mean between accuracies `a` and `b`.
+    """Two-level bootstrap, over seeds and test pictures, of a difference in mean accuracy that was tested over seeds.
 
-    `resampled_a` (DRAWS, n_a) and `resampled_b` (DRAWS, n_b) come from one call of `resampled_pictures`. On top of
+    `resampled_a` (DRAWS, n_a) and `resampled_b` (DRAWS, n_b) come from one call of `resampled_pictures`; `paired`, they
+    are of the same n seeds, which are drawn together. On top of
     the pictures every draw resamples, on each side, n - 1 of the n runs with replacement: with n - 1 the bootstrap
     variance of a mean is s^2 / n, where resampling all n would give (n - 1) / n of it (Rao and Wu 1988), a third too
     little at three seeds. The interval is Student's around the difference, with Welch's degrees of freedom for the
     seeds' share of the variance, since percentiles over three runs cover far less than they say.
 
-    None where no test over seeds exists (`welch`).
+    None where no test over seeds exists.
     """
-    over_seeds = welch(a, b)
     if over_seeds.error is None or over_seeds.degrees_of_freedom is None:
         return None
     generator = np.random.default_rng(seed)
     pictures_alone = resampled_a.mean(axis=1) - resampled_b.mean(axis=1)
-    both = _resampled_runs(resampled_a, generator) - _resampled_runs(resampled_b, generator)
+    if paired:
+        both = _resampled_runs(resampled_a - resampled_b, generator)
+    else:
+        both = _resampled_runs(resampled_a, generator) - _resampled_runs(resampled_b, generator)
     error = float(both.std(ddof=1))
     seeds_share = min(1.0, (over_seeds.error / error) ** 2)
     degrees_of_freedom = over_seeds.degrees_of_freedom / seeds_share**2  # Satterthwaite; the pictures' own are many

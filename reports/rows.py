@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -155,10 +155,16 @@ def _labelled(rows: list[Row]) -> list[Row]:
             told = [field for field in fields if repr(variant.get(field)) not in ("None", usual[field])]
             changes = (f"{field.removeprefix('method.config.')}={variant.get(field)}" for field in told)
             labelled.append(replace(row, changes=tuple(changes)))
-    labels = [row.label for row in labelled]
-    return [
-        replace(row, title=f"{row.title} ({row.method})") if labels.count(row.label) > 1 else row for row in labelled
-    ]
+    labelled = _told_apart(labelled, lambda row: row.method)
+    return _told_apart(labelled, lambda row: row.digest)  # what a configuration lacks is not in its label
+
+
+def _told_apart(rows: Sequence[Row], name: Callable[[Row], str]) -> list[Row]:
+    """Rows of one label get a name behind their title, if they differ in it."""
+    alike: dict[str, set[str]] = {}
+    for row in rows:
+        alike.setdefault(row.label, set()).add(name(row))
+    return [replace(row, title=f"{row.title} ({name(row)})") if len(alike[row.label]) > 1 else row for row in rows]
 
 
 def _telling(variants: Sequence[Mapping[str, Any]], tuned: bool) -> list[str]:

@@ -74,16 +74,28 @@ def find(folder: Path, dataset: Dataset, data: Data, data_root: Path) -> dict[in
     """Annotations by test row, matched by the image file's name without its ending.
 
     `folder` holds, at any depth, VOC .xml files or .png trimaps, or is CUB's own folder with CUB_FILES. Raises
-    UserError where it holds neither, or a file cannot be read, and for data that are not image files.
+    UserError where it holds neither, a file cannot be read, or a name stands for several, and for data that are not
+    image files.
     """
     paths = _test_paths(dataset, data, data_root)
     if all((folder / name).is_file() for name in CUB_FILES):
         return _cub(folder, paths)
-    by_stem = {path.stem: path for suffix in ("*.png", "*.xml") for path in sorted(folder.rglob(suffix))}
+    files = [path for suffix in ("*.png", "*.xml") for path in sorted(folder.rglob(suffix))]
+    by_stem = {path.stem: path for path in files}
     if not by_stem:
         raise UserError(f"{folder} holds no .xml boxes, no .png trimaps and no {' with '.join(CUB_FILES)}.")
+    _refuse_namesakes(files)
+    _refuse_namesakes([path for path in paths if path.stem in by_stem])
     found = {row: by_stem[path.stem] for row, path in enumerate(paths) if path.stem in by_stem}
     return {row: _voc(path) if path.suffix == ".xml" else path for row, path in found.items()}
+
+
+def _refuse_namesakes(files: Sequence[Path]) -> None:
+    """Which annotation is whose would be a guess."""
+    seen: dict[str, Path] = {}
+    for path in files:
+        if seen.setdefault(path.stem, path) is not path:
+            raise UserError(f"{path} and {seen[path.stem]} have one name, so that annotations cannot be told apart.")
 
 
 def _test_paths(dataset: Dataset, data: Data, data_root: Path) -> list[Path]:

@@ -58,12 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from bench.reports.analysis import loaded
+    from bench.reports.comparison import check_reference
+
     name = arguments.name
     words = {option: getattr(arguments, option) for option in OPTIONS if getattr(arguments, option) is not None}
     settings = parsed(name, words)
     outputs = arguments.outputs or ([] if name == "dynamics" else [Path("runs")])
     destination = arguments.destination or (outputs[0] if outputs else Path("runs")) / "analysis" / name
-    section = _run(name, _run_folders(outputs, arguments), destination, arguments, settings)
+    run_folders = _run_folders(outputs, arguments)
+    if arguments.reference and run_folders:
+        check_reference(loaded(run_folders), arguments.reference)
+    section = _run(name, run_folders, destination, arguments, settings)
     print(f"{section.read_text(encoding='utf-8')}\nAnalysis: {section}")
     return 0
 

@@ -9,7 +9,7 @@ from bench.commands._options import comma_separated
 
 HELP = "Judge the declared claims by the studies that have been run."
 EXAMPLES = """the claims, their tests and margins are bench/config/claims.yaml, written before the runs; studies are
-looked for in OUTPUT/studies. Only the seeds that a claim declares count.
+looked for in OUTPUT/studies. Of a study's seeds the first count, as many as a claim declares.
 
 examples:
   python -m bench claims

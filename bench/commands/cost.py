@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.commands._options import add_data_options, comma_separated
 from bench.errors import UserError, suggest
@@ -15,11 +15,12 @@ from bench.errors import UserError, suggest
 if TYPE_CHECKING:
     import torch
 
+    from bench.api import ImageArrays, ImageFiles
     from bench.cost.record import Row
     from bench.data import Data
     from bench.spec import RunSpec
 
-WHAT = ("step", "turns", "rest", "objective", "views", "peers", "growth", "harness")
+WHAT = ("step", "turns", "rest", "objective", "views", "stream", "peers", "growth", "harness")
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
   step       a step against the floor, the bare network on ready tensors, and where the difference goes
@@ -27,6 +28,7 @@ EXAMPLES = f"""--what, of {",".join(WHAT)}:
   rest       evaluation, geometry and checkpoint
   objective  every objective alone over a grid of batch sizes and widths: time, memory, operations
   views      augmentation, against torchvision's and other libraries' picture by picture
+  stream     pictures that every epoch decodes from its files, beside those of the decoded store
   peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
   growth     time and memory over resolution, batch and width, with a fitted model
   harness    --help, planning 10,000 runs, the report of 1,000
@@ -108,7 +110,8 @@ def _on_pictures(
     what: list[str], methods: list[str], arguments: argparse.Namespace, device: torch.device
 ) -> Iterator[Row]:
     from bench import discover
-    from bench.cost import growth, peers, step, turns, views
+    from bench.api import ImageFiles
+    from bench.cost import growth, peers, step, stream, turns, views
     from bench.data import load
     from bench.datasets._store import open_store
     from bench.plan import open_dataset
@@ -136,6 +139,12 @@ def _on_pictures(
     if "views" in what:
         others = peers.transforms(protocol.augment, protocol.image_size, data.mean.tolist(), data.std.tolist())
         yield from views.measure(data, protocol.augment, protocol.image_size, protocol.batch_size, others, device)
+    if "stream" in what:
+        dataset, files = open_dataset(arguments.dataset), _training_split(arguments)
+        if isinstance(files, ImageFiles) and dataset.short_side is not None:
+            yield from stream.measure(specs[0], data, files, dataset.short_side, device)
+        else:
+            print(f"stream: {arguments.dataset} has no files of pictures to decode.")
     if "peers" in what:
         yield from _peers(arguments, data, device)
     if "growth" in what:
@@ -145,16 +154,22 @@ def _on_pictures(
 def _peers(arguments: argparse.Namespace, data: Data, device: torch.device) -> Iterator[Row]:
     from bench.cost import peers
     from bench.hardware import resolve_precision
-    from bench.plan import open_dataset
 
-    raw: Any = open_dataset(arguments.dataset).find(arguments.data_root)
-    if raw is None:
-        raise UserError(f"The raw pictures of {arguments.dataset} are not under {arguments.data_root}.")
     specs = {}
     for precision in dict.fromkeys(("float32", resolve_precision("auto", device))):
         (spec,) = _plan(arguments, ["barlow"], device, [f"precision={precision}"])
         specs[precision] = spec
-    yield from peers.measure(specs, data, raw.splits["train"], device)
+    yield from peers.measure(specs, data, _training_split(arguments), device)
+
+
+def _training_split(arguments: argparse.Namespace) -> ImageFiles | ImageArrays:
+    """Its pictures before decoding, as files or arrays."""
+    from bench.plan import open_dataset
+
+    raw = open_dataset(arguments.dataset).find(arguments.data_root)
+    if raw is None:
+        raise UserError(f"The raw pictures of {arguments.dataset} are not under {arguments.data_root}.")
+    return raw.splits["train"]
 
 
 def _methods(arguments: argparse.Namespace) -> list[str]:

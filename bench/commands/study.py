@@ -98,6 +98,7 @@ def main(arguments: argparse.Namespace) -> int:
         return declared
 
     if not study.arms:
+        _refuse_settings(name, arguments)
         if not arguments.dry_run:
             record()
         return _commands(study, folder, arguments)
@@ -125,6 +126,18 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     code = carry_out(arguments, planner, report)
     return code if arguments.dry_run else max(code, _commands(study, folder, arguments))
+
+
+def _refuse_settings(name: str, arguments: argparse.Namespace) -> None:
+    """Raise UserError for what a study without runs of its own would not heed."""
+    options = [f"--{option}" for option in ("dataset", "preset", "seeds") if getattr(arguments, option) is not None]
+    options += ["--store-root"] if arguments.store_root is not None else []
+    options += ["--executor"] if arguments.executor != "local" else []
+    if options or arguments.words:
+        raise UserError(
+            f"The study {name} is other commands of the suite, run here as they are declared: leave "
+            f"{', '.join([*options, *arguments.words])} out, or give such a command yourself (--dry-run prints them)."
+        )
 
 
 def _device_of_the_runs(name: str) -> torch.device:
@@ -172,8 +185,8 @@ def _say_untuned(study: Study, specs: list[RunSpec]) -> None:
     """One line where not every trained arm has settings of equal standing."""
     from bench.study import trained
 
-    arms = {arm.name for arm in trained(study)}
-    trainable = [spec for spec in specs if spec.method.name in arms]
+    methods = {arm.short_name for arm in trained(study)}
+    trainable = [spec for spec in specs if spec.method.short_name in methods]
     labels = {f"{spec.method.short_name}/{spec.digest}": spec.recipe for spec in trainable}
     tuned = sum(label.startswith("tuned") for label in labels.values())
     if tuned < len(labels):
@@ -211,8 +224,9 @@ def _tune(study: Study, chosen: Chosen, arguments: argparse.Namespace, missing_o
         words += ["--output", str(chosen.tuned.parent), "--save", str(save)]
         words += ["--epochs", str(epochs)] if epochs else []
         words += ["--rates", ",".join(f"{rate:g}" for rate in rates)] if rates else []
-        words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device")) + settings
-        words += ["--tensorboard"] if arguments.tensorboard else []
+        words += _passed_on(arguments, ("data_root", "store_root", "jobs", "device", "processes", "checkpoint_seconds"))
+        words += [*settings, *(["--tensorboard"] if arguments.tensorboard else [])]
+        words += ["--skip-corrupt"] if arguments.skip_corrupt else []
         words += ["--dry-run"] if arguments.dry_run else []
         print(f"\npython -m bench {shlex.join(words)}", flush=True)
         code = max(code, dispatch(words))
@@ -264,7 +278,6 @@ def _analyse(
 
     from bench.analysis.options import parsed
     from bench.analysis.runs import Where
-    from bench.arms import parse
     from bench.hardware import cores, prepare_process, resolve_device
     from bench.store import RunFolder
     from bench.study import key_of, variants_apart
@@ -273,10 +286,12 @@ def _analyse(
     device = resolve_device("auto" if elsewhere else arguments.device)
     prepare_process(device, cores())
     where = Where(arguments.data_root, arguments.store_root, arguments.skip_corrupt, device)
-    reference = parse(study.reference).short_name if study.reference else None
     for variant, keys in variants_apart(cells).items():
         folders = [RunFolder(arguments.output, spec.id) for spec in specs if key_of(spec) in keys]
         finished = [one.path for one in folders if one.encoder.is_file()]
+        there = {str(path.parent.relative_to(arguments.output)) for path in finished} & set(keys)
+        named = [cell.key.partition("/")[2] for cell in cells if cell.arm == study.reference and cell.key in there]
+        reference = ",".join(named) if study.reference else None
         if variant and not finished:
             continue  # of an interrupted study; the next report has it
         for name, options in study.analysis.items():

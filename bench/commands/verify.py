@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands.claims import CLAIMS
 from bench.errors import UserError
 
 HELP = "Make a report again from its runs and name every number and sentence that differs."
@@ -21,13 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "outputs", nargs="*", type=Path, metavar="RUNS", help="output folders of its runs; default: its results.csv"
     )
+    parser.add_argument(
+        "--claims", type=Path, default=CLAIMS, metavar="FILE", help="that verdicts are on, as in `claims`"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
     from bench.reports.verify import verify
 
     if (arguments.report / "claims.csv").is_file():
-        return _verify_claims(arguments.report, arguments.outputs or [arguments.report])
+        return _verify_claims(arguments.report, arguments.outputs or [arguments.report], arguments.claims)
     if not (arguments.report / "results.csv").is_file() and (arguments.report / "cost.json").is_file():
         return _verify_costs(arguments.report)
     verdict = verify(arguments.report, arguments.outputs)
@@ -62,14 +66,13 @@ def _verify_costs(folder: Path) -> int:
     return 1 if found else 0
 
 
-def _verify_claims(folder: Path, outputs: list[Path]) -> int:
+def _verify_claims(folder: Path, outputs: list[Path], claims_file: Path) -> int:
     """The verdicts recomputed from the studies below `outputs`."""
-    from bench.commands.claims import CLAIMS
     from bench.reports import claims, claims_page
     from bench.reports.claims_evidence import find, verdict_of
 
     evidence = find(outputs)
-    declared = claims.read(CLAIMS)
+    declared = claims.read(claims_file)
     judged = claims_page.datasets_of(folder, declared)
     declared = claims.on(judged, declared) if judged else declared
     drifts = claims_page.drifts(folder, [verdict_of(claim, evidence) for claim in declared], evidence)

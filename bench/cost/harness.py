@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -26,20 +27,12 @@ CPU = torch.device("cpu")
 
 
 def measure(data_root: Path) -> Iterator[Row]:
-    """Rows for `--help`, planning PLANNED runs of ARMS arms with their ids, and the report of REPORTED runs.
+    """Rows for `--help`, for planning a tenth of PLANNED runs of ARMS arms with their ids, and all of them, and for the
+    report of REPORTED runs; of planning also the peak of Python's memory.
 
     The report is of copies, at other seeds, of small runs on digits that are made first. Of `--help`, which is another
     process, the wall time counts.
     """
-    request = Request(
-        methods=[parse(f"smi:w={weight + 1}") for weight in range(ARMS)],
-        datasets=["digits"],
-        seeds=list(range(PLANNED // ARMS)),
-        preset="quick",
-        words=[],
-        data_root=data_root,
-        recipe="none",
-    )
     prepare(open_dataset("digits"), data_root)
     with tempfile.TemporaryDirectory() as folder:
         many = Path(folder, "runs")
@@ -48,12 +41,36 @@ def measure(data_root: Path) -> Iterator[Row]:
         copies = _copies(finished, many)
         contenders = {
             "--help": lambda: _bench("--help"),
-            f"planning {PLANNED:,} runs": lambda: {spec.id for spec in plan(request, CPU)},
+            f"planning {PLANNED // 10:,} runs": lambda: _plan(PLANNED // 10, data_root),
+            f"planning {PLANNED:,} runs": lambda: _plan(PLANNED, data_root),
             f"report of {copies:,} runs": lambda: _report(many, Path(folder, "report")),
         }
         for stage, call in contenders.items():
             times = take_turns({stage: repeated(call)}, CPU, rounds=3)[stage]
-            yield {"what": "harness", "stage": stage, **times.numbers()}
+            memory = {"memory_mib": _peak_mib(call)} if stage.startswith("planning") else {}
+            yield {"what": "harness", "stage": stage, **times.numbers(), **memory}
+
+
+def _plan(runs: int, data_root: Path) -> set[str]:
+    request = Request(
+        methods=[parse(f"smi:w={weight + 1}") for weight in range(ARMS)],
+        datasets=["digits"],
+        seeds=list(range(runs // ARMS)),
+        preset="quick",
+        words=[],
+        data_root=data_root,
+        recipe="none",
+    )
+    return {spec.id for spec in plan(request, CPU)}
+
+
+def _peak_mib(call: Callable[[], object]) -> float:
+    """The most memory that Python's objects take at once meanwhile, beyond what they took before."""
+    tracemalloc.start()
+    call()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 def _bench(*words: str) -> None:

@@ -39,12 +39,18 @@ class Record:
     """`rows` of `<output>/cost.json`, with the hardware and versions that they were taken on."""
 
     def __init__(self, output: Path, environment: dict[str, Any], measured_now: Sequence[str]) -> None:
-        """Rows of benchmarks that are not `measured_now` are kept, if they are of the same machine and versions."""
+        """Rows of benchmarks that are not `measured_now` are kept.
+
+        Raises UserError where these are of another machine or other versions.
+        """
         self.path = output / "cost.json"
         self.environment = {key: value for key, value in environment.items() if key != "host"}  # made to be published
         known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         same = all(known.get("environment", {}).get(key) == environment[key] for key in SAME)
-        kept = [row for row in known.get("rows", []) if same and row["what"] not in measured_now]
+        kept = [row for row in known.get("rows", []) if row["what"] not in measured_now]
+        if kept and not same:
+            was, now = (", ".join(f"{one.get(key)}" for key in SAME) for one in (known["environment"], environment))
+            raise UserError(f"{self.path} has times of another machine ({was}; here {now}): give another --output.")
         # Rows of earlier versions do not say whose they are.
         self.rows: list[Row] = [{"commit": commit(known["environment"]), **row} for row in kept]
 

@@ -29,6 +29,7 @@ def render(record: Record) -> str:
         ("Steps of all methods in the same rounds", _turns(record.of("turns"), kind)),
         ("Beside the steps", _rest(record.of("rest"), kind)),
         ("Views", _views(record.of("views"))),
+        ("Pictures decoded in every epoch", _stream(record.of("stream"))),
         ("End to end beside other libraries", _peers(record.of("peers"), kind)),
         ("Objectives", _objectives(record.of("objective"), kind)),
         ("Growth", _growth(record.of("growth"), kind)),
@@ -132,6 +133,19 @@ def _views(rows: Sequence[Row]) -> str:
     return f"{rows[0]['image_size']} px, batch {rows[0]['batch']}.\n\n{_table(head, table)}"
 
 
+def _stream(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    first = rows[0]
+    table = [[row["name"], row["rounds"], _number(row["pictures_per_second"])] for row in rows]
+    return (
+        f"{first['dataset']}, batch {first['batch']}; steps are {first['method']}'s, {first['backbone']}, "
+        f"{first['image_size']} px, {first['precision']}. Stored: by index from the decoded store; decoded: from their "
+        "files, in this process; ahead: from their files, by processes of their own, one for each thread.\n\n"
+        f"{_table(['', 'rounds', 'pictures per second of the clock'], table)}"
+    )
+
+
 def _peers(rows: Sequence[Row], kind: str) -> str:
     if not rows:
         return ""
@@ -230,8 +244,17 @@ def _growth(rows: Sequence[Row], kind: str) -> str:
 
 
 def _harness(rows: Sequence[Row]) -> str:
-    seconds = [[row["stage"], _number(row["wall_ms"] / 1e3), _number(row["cpu_ms"] / 1e3)] for row in rows]
-    return _table(["", "seconds", "CPU seconds of this process"], seconds) if rows else ""
+    table = [
+        [
+            row["stage"],
+            _number(row["wall_ms"] / 1e3),
+            _number(row["cpu_ms"] / 1e3),
+            _number(row["memory_mib"]) if "memory_mib" in row else "",
+        ]
+        for row in rows
+    ]
+    head = ["", "seconds", "CPU seconds of this process", "peak MiB of Python's objects"]
+    return _table(head, table) if rows else ""
 
 
 def _number(value: float) -> str:

@@ -85,6 +85,7 @@ def call(tmp_path, capsys, monkeypatch):
             "There is no file none.pth",
         ),
         (["evaluate", "--encoder", "none.pth", "--dataset", "digits"], "Say with --backbone"),
+        (["evaluate", "--encoder", "torchvision:resnet18", "--dataset", "digits", "--width", "4"], "its own architect"),
         (["evaluate", "--encoder", "torchvision:resnet19", "--dataset", "digits"], "Did you mean 'resnet18'?"),
         (["doctor", "epochs=3"], "settings belong to `run`"),
     ],

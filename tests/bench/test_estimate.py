@@ -16,21 +16,18 @@ CPU = torch.device("cpu")
 WORDS = ["epochs=3", "batch_size=64", "backbone.width=4", "projector.hidden=8", "projector.output=8"]
 
 
-@pytest.fixture
-def trainer(tmp_path):
-    request = Request([parse("barlow")], ["digits"], [0], "quick", WORDS, tmp_path, recipe="none")
+@pytest.mark.parametrize(("method", "points"), [("barlow", 3), ("random", 1)])  # which is not trained for 3 epochs
+def test_steps_and_pictures_are_counted(method, points, tmp_path):
+    request = Request([parse(method)], ["digits"], [0], "quick", WORDS, tmp_path, recipe="none")
     (spec,) = plan(request, CPU)
-    return Trainer(spec, load(open_store(open_dataset("digits"), tmp_path, None), CPU), CPU)
-
-
-def test_steps_and_pictures_are_counted(trainer):
+    trainer = Trainer(spec, load(open_store(open_dataset("digits"), tmp_path, None), CPU), CPU)
     ticks = itertools.count()  # every reading is a second after the one before
     found = estimate.estimate(trainer, lambda: float(next(ticks)))
     assert found.pretraining == trainer.total_steps
     data = trainer.data
     training, validation, test = (len(part) for part in (data.train, data.validation, data.test))
-    pictures = 3 * (training + validation) + training + validation + test
-    of_geometry = 3 * 512 + min(2048, training)
+    pictures = points * (training + validation) + training + validation + test
+    of_geometry = points * 512 + min(2048, training)
     assert found.features == pytest.approx((pictures + of_geometry) / 512)
     assert found.seconds == found.pretraining + found.features
     assert found.memory_mib > 0

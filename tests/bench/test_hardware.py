@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from bench import hardware
 from bench.group import KEEP_MEMORY
 from bench.hardware import is_lost, prepare_process
 
@@ -57,3 +58,40 @@ def test_a_gpu_that_an_error_took_away_is_known(monkeypatch):
     assert not is_lost(torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
     assert is_lost(torch.device("cuda"))
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with a copy of bench/hardware.py in it, which is the one that is asked."""
+    monkeypatch.setattr(hardware, "__file__", str(tmp_path / "bench/hardware.py"))
+    for folder in hardware.CODE:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "hardware.py").write_text("1\n")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "methods", "bench")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "-m", "two")
+    return tmp_path
+
+
+def git(folder, *words):
+    who = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    return subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_new_method_is_a_change_of_the_code_and_a_new_result_is_none(checkout):
+    commit = git(checkout, "rev-parse", "HEAD")
+    (checkout / "results").mkdir()
+    (checkout / "results/report.md").write_text("1")
+    assert hardware._git() == (commit, False)
+    (checkout / "methods/mine.py").write_text("1")
+    assert hardware._git() == (commit, True)
+
+
+def test_a_repository_around_an_installation_is_not_its_source(checkout, monkeypatch):
+    installed = checkout / ".venv/lib/bench/hardware.py"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    monkeypatch.setattr(hardware, "__file__", str(installed))
+    assert hardware._git() == (None, False)

@@ -111,6 +111,12 @@ def test_an_unknown_field_is_refused():
         RunSpec.from_canonical({**CANONICAL, "epoch": 3})
 
 
+@pytest.mark.parametrize("lacks", ["protocol", "method", "seed"])
+def test_a_missing_field_is_refused(lacks):
+    with pytest.raises(UserError, match="not the configuration of a run of this version"):
+        RunSpec.from_canonical({key: value for key, value in CANONICAL.items() if key != lacks})
+
+
 def test_one_axis_can_be_fixed_while_the_others_follow_the_seed():
     spec = RunSpec.from_canonical({**CANONICAL, "seeds": {"init": 0, "order": None, "views": None, "probe": None}})
     other = dataclasses.replace(spec, seed=4)

@@ -71,17 +71,25 @@ def test_a_damaged_file_is_named(folder, name, content):
     assert name in standing.outcome
 
 
+def test_a_watcher_sees_a_failed_run_begin_anew(folder, tmp_path):
+    watcher = Watcher(tmp_path)
+    (folder.path / "result.json").write_text(json.dumps({"status": "failed", "reason": "out of memory"}))
+    assert [standing.state for standing in watcher.look()] == ["failed"]
+    (folder.path / "result.json").unlink()
+    assert [standing.state for standing in watcher.look()] == ["stopped"]
+
+
 def test_a_watcher_sees_new_runs_and_reads_ended_ones_once(folder, tmp_path):
     watcher = Watcher(tmp_path)
     assert [standing.run_id for standing in watcher.look()] == [folder.run_id]
-    result = {"status": "failed", "reason": "out of memory"}
+    result = {"status": "diverged", "reason": "the loss was not finite"}
     (folder.path / "result.json").write_text(json.dumps(result))
-    assert watcher.look()[0].state == "failed"
+    assert watcher.look()[0].state == "diverged"
     (folder.path / "metrics.csv").write_text("damaged later")
     other = tmp_path / "digits/barlow/0123abcd/seed0"
     other.mkdir(parents=True)
     (other / "config.yaml").write_text(yaml.safe_dump({"epochs": 4, "batch_size": 8}))
     assert [(standing.run_id, standing.state) for standing in watcher.look()] == [
         ("digits/barlow/0123abcd/seed0", "stopped"),
-        ("digits/smi/0123abcd/seed0", "failed"),
+        ("digits/smi/0123abcd/seed0", "diverged"),
     ]

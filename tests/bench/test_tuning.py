@@ -13,6 +13,7 @@ from bench import discover
 from bench.api import Search
 from bench.arms import parse
 from bench.cli import main
+from bench.errors import UserError
 from bench.plan import Request, plan
 from bench.store import RunFolder
 from bench.tuning import TUNING_SEED, best_of, plan_trials, points, search_space, share_of, trained_steps, value_at
@@ -69,6 +70,12 @@ def test_learning_rates_of_the_users_own_replace_the_presets_range(data_root):
     assert trials[0].settings == {}
 
 
+def test_an_arm_of_which_nothing_is_left_to_search_is_refused(data_root):
+    """Its trials were one and the same run, under the label of many."""
+    with pytest.raises(UserError, match="simsiam: all that its tuning would search is set already"):
+        plan_trials(request_for(data_root, "barlow", "simsiam", words=["optimizer.lr=0.01"]), 3, CPU)
+
+
 @pytest.mark.parametrize("text", ["1", "1,0.1", "0,1", "a,b", "1,2,3", "1,inf"])
 def test_rates_that_are_no_range_are_refused_in_one_line(text, capsys):
     assert main(["tune", "--methods", "smi", "--dataset", "digits", "--rates", text]) == 2
@@ -93,7 +100,6 @@ def test_the_first_trial_is_the_default_and_the_rest_are_the_same_every_time():
     assert drawn[:4] == points(space, 4)
     shares = [[share_of(space[name], trial[name]) for trial in drawn[1:]] for name in space]
     assert all(min(column) < 0.2 and max(column) > 0.8 for column in shares)
-    assert points({}, 3) == [{}, {}, {}]
 
 
 def test_every_arm_has_as_many_trials_and_none_sees_the_test_split(data_root):

@@ -259,3 +259,15 @@ prepare(Folder(sys.argv[1]), Path(sys.argv[2]))
     assert waiting.returncode == 0
     assert leftovers(tmp_path) == []
     assert prepare(Folder(str(pictures)), tmp_path).fingerprint == fingerprint.strip()
+
+
+def test_a_folder_that_is_no_store_is_never_replaced(pictures: Path, tmp_path: Path) -> None:
+    """With --store-root where the raw pictures lie a dataset of the same name would have been deleted."""
+    own = tmp_path / "stores" / Folder(str(pictures)).key
+    own.mkdir(parents=True)
+    (own / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="holds no decoded pictures: move it away"):
+        prepare(Folder(str(pictures)), tmp_path, tmp_path / "stores")
+    assert (own / "thesis.tex").read_text() == "years of work"
+    with pytest.raises(UserError, match="is where raw data lie"):
+        prepare(Folder(str(pictures)), tmp_path, tmp_path)

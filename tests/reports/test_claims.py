@@ -222,6 +222,8 @@ def test_the_suites_own_claims_can_be_read_and_name_what_there_is() -> None:
         ({"test": "equivalence"}, "needs a margin"),
         ({"better": "up"}, "better is higher or lower"),
         ({"seeds": 1}, "at least two seeds"),
+        ({"seeds": "five"}, "seeds and margin are numbers"),
+        ({"against": "barlow"}, "are lists"),
         ({"against": []}, "needs `against`"),
     ],
 )

@@ -53,6 +53,19 @@ def test_a_claim_is_judged_by_its_study_and_the_declared_seeds(claim: Make, resu
     assert part.judged.difference.error == pytest.approx(expected.error)
 
 
+def test_a_claim_is_judged_by_the_first_of_the_seeds_that_the_study_declares(claim: Make, results: Path) -> None:
+    path = results / "studies/main/declared.json"
+    declared = json.loads(path.read_text())
+    declared["study"]["seeds"] = [2, 3, 4, 0, 1, 5]  # as by `study main --seeds 2,3,4,0,1,5`
+    path.write_text(json.dumps(declared))
+    found = verdict_of(claim(seeds=3), find([results]))
+    (part,) = found.parts
+    assert part.judged.difference is not None
+    expected = welch([0.52, 0.55, 0.53], [0.49, 0.50, 0.52])
+    assert part.judged.difference.difference == pytest.approx(expected.difference)
+    assert "n = 3 and 3, seeds 2, 3 and 4" in claims_page.sentences(found)[2]
+
+
 def test_an_analysis_gives_numbers_for_a_claim(claim: Make, results: Path) -> None:
     found = verdict_of(claim(metric="analysis.geometry.rank"), find([results]))
     assert found.verdict == SUPPORTED
@@ -167,8 +180,18 @@ def test_a_measure_that_does_not_tell_apart_what_it_must_decides_nothing(claim: 
     for margin, verdict in ((means - 0.001, SUPPORTED), (means + 0.001, UNTESTED)):
         found = verdict_of(claim(margin=margin, sensitive=["smi", "barlow"]), find([results]))
         assert found.verdict == verdict
-    assert "does not tell smi from barlow by the margin of 0.031 (0.534 and 0.504)" in found.parts[0].judged.reason
+    reason = found.parts[0].judged.reason
+    assert "does not tell smi from barlow by the margin of 0.031 (0.534 and 0.504; one-sided p = " in reason
     assert "To test it on a CPU" not in " ".join(claims_page.sentences(found))
+    path = results / "studies/main/declared.json"
+    declared = json.loads(path.read_text())
+    declared["study"]["seeds"] = [0, 1]  # the same gain of three points, but of two runs each
+    few = json.dumps(declared)
+    whole = path.read_text()
+    path.write_text(few)
+    found = verdict_of(claim(margin=0.01, seeds=2, sensitive=["smi", "barlow"]), find([results]))
+    assert "does not tell smi from barlow" in found.parts[0].judged.reason
+    path.write_text(whole)
     for arms in (["barlow", "smi"], ["smi", "random"]):
         assert verdict_of(claim(margin=0.01, sensitive=arms), find([results])).verdict == UNTESTED
     lower = claim(margin=0.01, better="lower", sensitive=["barlow", "smi"])
@@ -223,6 +246,8 @@ def test_the_command_writes_a_page_that_can_be_verified(
     assert "unequal standing" in page
     assert "## elsewhere: not testable here" in page
     assert "<table" in (results / "claims.html").read_text()
+    assert "(<figures/claims.png>)" in page
+    assert (results / "figures/claims.png").stat().st_size > 10_000
     evidence = find([results])
     verdicts = [verdict_of(one, evidence) for one in read(path)]
     assert claims_page.drifts(results, verdicts, evidence) == []
@@ -238,7 +263,7 @@ def test_the_command_writes_a_page_that_can_be_verified(
 
 
 def test_a_user_may_judge_on_other_datasets_but_not_what_is_about_one_alone(
-    claim: Make, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    claim: Make, results: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "claims.yaml"
     alone = claim(name="alone", datasets=["imagenet"], only_there=True)
@@ -250,11 +275,11 @@ def test_a_user_may_judge_on_other_datasets_but_not_what_is_about_one_alone(
     alone = page.partition("## alone: not testable here")[2]
     assert "on a GPU" in alone
     assert "on a CPU" not in alone
-    monkeypatch.setattr("bench.commands.claims.CLAIMS", path)
-    assert main(["verify", str(results)]) == 0
+    verify = ["verify", str(results), "--claims", str(path)]
+    assert main(verify) == 0
     assert main(["claims", str(results), "--claims", str(path)]) == 0
     assert "## better: not testable here" in (results / "claims.md").read_text()
-    assert main(["verify", str(results)]) == 0
+    assert main(verify) == 0
 
 
 def test_no_study_is_one_line(tmp_path: Path) -> None:

@@ -245,3 +245,26 @@ def test_cost_is_the_median_over_completed_runs(write_run: Writer, tmp_path: Pat
     record = results_table(compared(tmp_path / "runs")).records[0]
     assert record["images_per_second"] == 1410.0  # of 1400, 1410 and 1440
     assert record["effective_rank"] == pytest.approx(40 + 5 / 3)
+
+
+def test_configurations_that_only_lack_something_still_have_names_of_their_own(
+    write_run: Writer, tmp_path: Path
+) -> None:
+    """Two rows of one name were one in every table by names."""
+    for width, rate in ((None, 0.3), (16, 0.3), (16, 0.1)):
+        write_run("smi", 0, 0.4, config={"width": width, "rate": rate})
+    labels = [row.label for row in compared(tmp_path / "runs").rows]
+    assert len(set(labels)) == 3
+    assert sum("rate=0.1" in label for label in labels) == 1
+
+
+def test_a_reference_may_be_one_configuration_of_each_dataset(write_run: Writer, tmp_path: Path) -> None:
+    names = []
+    for dataset in ("digits", "imagewoof-160"):
+        for w in (1.0, 2.0):
+            folder = write_run("smi", 0, 0.4, dataset=dataset, config={"w": w, "of": dataset})
+            names += ["/".join(folder.parts[-3:-1])] if w == 2.0 else []
+    comparisons, _ = compare(load([tmp_path / "runs"]), ",".join(names))
+    assert [one.reference is not None and one.reference.changes for one in comparisons] == [("w=2.0",)] * 2
+    with pytest.raises(UserError, match="reference 'smy'"):
+        compare(load([tmp_path / "runs"]), f"{names[0]},smy")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.reports.pictures import TwoSources, load_correct, mcnemar, resampled_pictures, two_sources
-from bench.reports.statistics import welch
+from bench.reports.statistics import paired, welch
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
@@ -49,7 +49,8 @@ def simulated(generator: np.random.Generator, pictures: int, shift: float) -> tu
 
 def found(a: list[np.ndarray], b: list[np.ndarray]) -> TwoSources | None:
     drawn = resampled_pictures([*a, *b])
-    return two_sources([run.mean() for run in a], [run.mean() for run in b], drawn[:, : len(a)], drawn[:, len(a) :])
+    over_seeds = welch([run.mean() for run in a], [run.mean() for run in b])
+    return two_sources(over_seeds, drawn[:, : len(a)], drawn[:, len(a) :])
 
 
 def test_the_interval_over_seeds_and_pictures_covers_what_the_one_over_seeds_misses() -> None:
@@ -98,3 +99,24 @@ def test_predictions_of_a_run_folder(tmp_path) -> None:
     assert load_correct(tmp_path, "knn") is None
     (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 cut short")
     assert load_correct(tmp_path, "linear") is None
+
+
+def test_pairs_are_drawn_together() -> None:
+    """A seed that makes both encoders better is in neither the paired test nor its interval over pictures too."""
+    generator = np.random.default_rng(1)
+    hard = generator.normal(size=4000)
+    a, b = [], []
+    for quality in (0.2, 0.6, 1.0, 1.4):
+        own = generator.normal(size=(2, 4000)) * 0.1
+        a.append(hard + own[0] < quality + 0.05)
+        b.append(hard + own[1] < quality)
+    drawn = resampled_pictures([*a, *b])
+    means = [run.mean() for run in a], [run.mean() for run in b]
+    together = two_sources(paired(*means).difference, drawn[:, :4], drawn[:, 4:], paired=True)
+    apart = two_sources(welch(*means), drawn[:, :4], drawn[:, 4:])
+    assert together is not None
+    assert apart is not None
+    assert together.difference == pytest.approx(apart.difference)
+    assert together.error < 0.1 * apart.error
+    assert together.pictures_error == apart.pictures_error
+    assert together.error >= 0.8 * np.hypot(together.seeds_error, together.pictures_error)

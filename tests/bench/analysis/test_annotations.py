@@ -68,6 +68,15 @@ def test_cub_boxes_are_in_pixels_of_the_original_files(tmp_path, data, look_up):
     assert look_up(tmp_path) == {2: [(0.25, 0.25, 0.75, 0.75)]}
 
 
+def test_a_name_that_stands_for_two_files_is_refused(tmp_path, data, look_up):
+    """Two classes may number their pictures alike; and Pets have a trimap and a box of one name."""
+    (tmp_path / "boxes").mkdir()
+    Image.fromarray(np.ones((4, 4), dtype=np.uint8)).save(tmp_path / "red_test3.png")
+    (tmp_path / "boxes/red_test3.xml").write_text(VOC.format(width=4, height=4, objects=""))
+    with pytest.raises(UserError, match=r"red_test3\.png have one name"):
+        look_up(tmp_path)
+
+
 def test_mistakes_are_one_line(tmp_path, data, look_up):
     with pytest.raises(UserError, match=r"no \.xml boxes, no \.png trimaps"):
         look_up(tmp_path)

@@ -63,6 +63,21 @@ def test_the_section_compares_with_the_reference_and_counts_who_is_missing(runs,
     assert all(f"({name})" in section for name in ("<figures/geometry-cka-folder-squares.png>",))
 
 
+def test_a_dataset_without_an_encoder_is_left_out(runs, where, tmp_path):
+    """As that of runs that all failed: the section ended in an error behind all measurements."""
+    copy = tmp_path / "runs"
+    shutil.copytree(runs[0].parents[3], copy)
+    other = copy / "other" / runs[0].relative_to(runs[0].parents[2])
+    shutil.copytree(runs[0], other)
+    (other / "encoder.safetensors").unlink()
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["dataset"] |= {"name": "other", "key": "other", "fingerprint": "0" * 64}
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    folders = [*(copy / folder.relative_to(runs[0].parents[3]) for folder in runs), other]
+    section = geometry.analyse(folders, tmp_path / "out", where, images=12).read_text()
+    assert section.count("Geometry of the encoder's output on 12 test images") == 1
+
+
 def test_the_same_again_gives_the_same_bytes(analysed, runs, where, tmp_path):
     geometry.analyse(runs, tmp_path, where, images=20)
     files = [path.relative_to(analysed) for path in analysed.rglob("*.*") if path.suffix in (".csv", ".md", ".png")]

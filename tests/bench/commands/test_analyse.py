@@ -1,6 +1,7 @@
 """`analyse` from the command line: what it refuses, before anything is computed."""
 
 import pytest
+import yaml
 
 from bench.cli import main
 
@@ -26,3 +27,13 @@ def test_mistakes_are_one_line(words, message, capsys, tmp_path, monkeypatch):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_an_unknown_reference_is_refused_before_anything_is_measured(tmp_path, capsys):
+    folder = tmp_path / "runs/digits/barlow/0123abcd/seed0"
+    folder.mkdir(parents=True)
+    dataset = {"name": "digits", "key": "digits", "fingerprint": "0" * 64}
+    method = {"name": "barlow", "short_name": "barlow", "title": "Barlow Twins", "version": 1, "config": {}}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"dataset": dataset, "method": method, "seed": 0}))
+    assert main(["analyse", "geometry", str(tmp_path / "runs"), "--reference", "barlwo"]) == 2
+    assert "Did you mean 'barlow'?" in capsys.readouterr().err

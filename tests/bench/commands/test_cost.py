@@ -3,11 +3,15 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from bench import hardware
 from bench.cli import main
-from bench.cost import growth, harness, objective, peers, step, turns, views
+from bench.cost import growth, harness, objective, peers, step, stream, turns, views
+from bench.cost.clock import Times
 from bench.group import KEEP_MEMORY
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
@@ -22,7 +26,7 @@ def in_this_process(monkeypatch):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    for module in (growth, objective, step, turns, views):
+    for module in (growth, objective, step, stream, turns, views):
         monkeypatch.setattr(module, "SECONDS", 0.01)
     monkeypatch.setattr(step, "MATRIX", 32)
 
@@ -75,6 +79,50 @@ def test_other_libraries_are_met_in_both_precisions_whatever_the_users_words_say
     assert met == {"float32": "float32", "bfloat16": "bfloat16"}
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Dataset of 48 small pictures in files, as folder:PATH."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 32), ("test", 16)):
+        for index in range(count):
+            path = tmp_path / f"pictures/{split}/{'ab'[index % 2]}/{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(generator.integers(256, size=(16, 20, 3), dtype=np.uint8)).save(path)
+    return f"folder:{tmp_path / 'pictures'}"
+
+
+def test_streamed_pictures_are_those_of_the_store(tmp_path, hasty, monkeypatch, folder):
+    def turns_once(contenders, *_, **__):
+        for contender in contenders.values():
+            contender(1)
+        return {name: Times((1.0,), (1.0,)) for name in contenders}
+
+    compared = []
+    streamed_of = stream._streamed
+
+    def compare(data, *arguments):
+        streamed = streamed_of(data, *arguments)
+        rows = torch.tensor([7, 0, 3])
+        compared.append(torch.equal(streamed.train.canvases(rows), data.train.canvases(rows)))
+        return streamed
+
+    monkeypatch.setattr(stream, "take_turns", turns_once)
+    monkeypatch.setattr(stream, "_streamed", compare)
+    words = ["--what", "stream", "--dataset", folder, "--methods", "barlow", *WORDS, "batch_size=8"]
+    assert cost(tmp_path, *words) == 0
+    assert compared == [True]
+    rows = json.loads((tmp_path / "cost/cost.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["stored", "decoded", "ahead", "steps, stored", "steps, ahead"]
+    trained = 28  # 2 of 16 of either class are for validation
+    assert [row["pictures_per_second"] for row in rows] == [*[trained] * 3, *[8 * stream.BATCHES] * 2]
+    assert "## Pictures decoded in every epoch" in (tmp_path / "cost/cost.md").read_text()
+
+
+def test_a_dataset_without_files_has_none_to_stream(tmp_path, hasty, capsys):
+    assert cost(tmp_path, "--what", "stream", "--dataset", "digits", "--methods", "barlow", *WORDS) == 0
+    assert "stream: digits has no files of pictures" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_harness_itself(tmp_path, hasty, monkeypatch):
     monkeypatch.setattr(harness, "PLANNED", 40)
@@ -82,7 +130,7 @@ def test_the_harness_itself(tmp_path, hasty, monkeypatch):
     monkeypatch.setattr(harness, "RUNS", ("--methods", "smi,random", "--dataset", "digits", "--seeds", "1", *WORDS))
     assert cost(tmp_path, "--what", "harness") == 0
     page = (tmp_path / "cost/cost.md").read_text()
-    assert all(line in page for line in ("| --help |", "| planning 40 runs |", "| report of 6 runs |"))
+    assert all(line in page for line in ("| --help |", "| planning 40 runs |", "peak MiB", "| report of 6 runs |"))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """`study` as a user types it: what is tuned first, what is refused before any training, the report at the end."""
 
+import argparse
 import json
 
 import pytest
 import torch
 
 from bench.cli import main
-from bench.commands.study import _device_of_the_runs, _say_untuned
+from bench.commands.study import _analyse, _device_of_the_runs, _say_untuned
 from bench.errors import UserError
 from bench.hardware import resolve_precision
 from bench.study import Chosen, Study, Tuning, plan_study
@@ -18,11 +19,11 @@ TINY = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "epoch
 @pytest.mark.parametrize("tune", [Tuning(16, {}), None])
 @pytest.mark.parametrize("tuned", [0, 1, 2])
 def test_a_study_says_how_many_arms_are_tuned_unless_all_are(tuned, tune, tmp_path, capsys):
-    rows = ["  smi: {w: 7}\n", "  barlow: {}\n"][:tuned]
+    rows = ["  smi: {w: 7}\n", "  barlow:lambda_=0.02: {}\n"][:tuned]
     if rows:
         head = "label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nprovenance: {trials: 2}\nmethods:\n"
         (tmp_path / "digits-quick.yaml").write_text(head + "".join(rows))
-    one = Study("T", "Q", arms=["smi", "barlow", "random"], datasets={"digits": []}, words=TINY, tune=tune)
+    one = Study("T", "Q", arms=["smi", "barlow:lambda_=0.02", "random"], datasets={"digits": []}, words=TINY, tune=tune)
     chosen = Chosen(seeds=[0, 1], data_root=tmp_path, recipe="none", tuned=tmp_path)
     _say_untuned(one, plan_study(one, chosen, CPU)[0])
     advice = "`--tune` gives all the same budget" if tune else "the study's file has no `tune`"
@@ -66,7 +67,7 @@ def test_what_ends_a_command_of_the_study_ends_the_study(words, ends, code, tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.commands.tune.main", end)
     monkeypatch.setattr("bench.commands.cost.main", end)
-    assert main(["study", *words, "--output", "out", *TINY]) == code
+    assert main(["study", *words, "--output", "out", *(TINY if words != ["cost"] else [])]) == code
     assert len(calls) == 1
     assert ("no room" if code == 2 else "interrupted") in capsys.readouterr().err
     assert not list(tmp_path.glob("out/digits"))
@@ -82,12 +83,13 @@ def estimated(monkeypatch):
 
 def test_tune_prints_the_command_that_gives_every_arm_the_same(tmp_path, capsys, monkeypatch, estimated):
     monkeypatch.chdir(tmp_path)
-    assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "digits", "backbone.width=4"]) == 0
+    words = ["--skip-corrupt", "--checkpoint-seconds", "9", "backbone.width=4"]
+    assert main(["study", "ablation", "--tune", "--dry-run", "--dataset", "digits", *words]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("python"))
     assert line.startswith("python -m bench tune --methods smi,smi:transform=identity,smi:form=maxmin,")
     assert "--dataset digits --preset quick --trials 12 --output results/tuning" in line
     assert "--save results/tuning/ablation/digits-quick.yaml --epochs 26" in line
-    assert line.endswith("backbone.width=4 --dry-run")
+    assert line.endswith("--processes 1 --checkpoint-seconds 9.0 backbone.width=4 --skip-corrupt --dry-run")
     assert not (tmp_path / "results").exists()
     (trials,) = estimated
     assert len(set(trials)) == len(trials) == 12 * 11
@@ -106,6 +108,41 @@ def test_a_study_tunes_first_unless_told_otherwise(tmp_path, capsys, monkeypatch
     tuned.write_text("label: tuned (2 trials)\ndatasets: [digits]\npresets: [quick]\nmethods: {smi: {w: 7}}\n")
     assert main(words) == 0
     assert "python -m bench tune" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--dataset", "digits"], ["--seeds", "2"], ["--store-root", "s"], ["--executor", "slurm"], ["epochs=3"]],
+)
+def test_a_study_of_other_commands_refuses_what_these_would_not_heed(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "cost", "--dry-run", *words]) == 2
+    assert f"leave {words[0]} out" in capsys.readouterr().err
+
+
+def test_analyses_compare_with_the_arm_that_the_study_declares(tmp_path, monkeypatch):
+    """Of one method's arms it was the one with most runs."""
+    told = []
+    monkeypatch.setattr("bench.analysis.semi.analyse", lambda *_, reference, **__: told.append(reference))
+    one = Study(
+        "T", "Q", ["smi", "smi:w=7", "barlow"], {"digits": []}, words=TINY, reference="smi:w=7", analysis={"semi": {}}
+    )
+    specs, cells = plan_study(one, Chosen(seeds=[0, 1], data_root=tmp_path, recipe="none"), CPU)
+    for spec in specs:
+        folder = tmp_path / "out" / spec.id
+        folder.mkdir(parents=True)
+        (folder / "encoder.safetensors").touch()
+    arguments = argparse.Namespace(
+        output=tmp_path / "out",
+        data_root=tmp_path,
+        store_root=None,
+        skip_corrupt=False,
+        device="cpu",
+        report_only=False,
+    )
+    _analyse(one, specs, cells, tmp_path / "report", arguments)
+    (declared,) = (cell.key for cell in cells if cell.arm == "smi:w=7")
+    assert told == [declared.removeprefix("digits/")]
 
 
 def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkeypatch, estimated):

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from bench.cost.record import Record
+from bench.errors import UserError
 
 HERE = {
     "hardware": "a processor",
@@ -38,6 +41,8 @@ def test_rows_of_an_earlier_version_are_of_the_commit_of_their_file(tmp_path):
     assert Record(tmp_path, {**HERE, "git_commit": "b2"}, ["step"]).rows[0]["commit"] == "a1"
 
 
-def test_rows_of_another_machine_are_not_mixed_in(tmp_path):
+def test_rows_of_another_machine_are_neither_mixed_in_nor_lost(tmp_path):
     Record(tmp_path, HERE, ["step"]).add({"what": "step", "cpu_ms": 1.0})
-    assert Record(tmp_path, {**HERE, "hardware": "another"}, ["views"]).rows == []
+    with pytest.raises(UserError, match=r"times of another machine .*another, .*: give another --output"):
+        Record(tmp_path, {**HERE, "hardware": "another"}, ["views"])
+    assert Record(tmp_path, {**HERE, "hardware": "another"}, ["step"]).rows == []  # measured anew, all of them
