@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -90,9 +91,15 @@ def describe(kind: Kind, name: str) -> Description:
     """
     path = source_path(kind, name)
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return _described(name, path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@cache
+def _described(name: str, source: str) -> Description:
+    """By the source itself, since an outside file may be edited while this process goes on."""
+    tree = ast.parse(source)
     classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     assigned = [item for node in classes.values() for item in node.body if isinstance(item, ast.Assign | ast.AnnAssign)]
     texts = {_target(item): _text(item.value) for item in assigned if item.value is not None}

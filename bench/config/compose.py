@@ -84,6 +84,7 @@ def _protocol(preset: str) -> DictConfig:
     return composed
 
 
+@cache
 def _parse(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
