@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +10,11 @@ import numpy as np
 from bench.api import Archive, Dataset, RawData
 from bench.datasets._layout import holding
 from bench.datasets._listed import listed
+from bench.datasets._matlab import variable
 from bench.errors import UserError
 
 FOLDER = "flowers-102"
+MEND = "delete it, and it is downloaded again"
 
 
 class Flowers102(Dataset):
@@ -86,10 +87,7 @@ class Flowers102(Dataset):
 
 def _numbers(path: Path, name: str) -> np.ndarray:
     """One list of integers (N,) of a MATLAB file."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     try:
-        return np.asarray(loadmat(path)[name]).ravel().astype(np.int64)
-    except (OSError, LookupError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
-        raise UserError(f"{path} is missing or damaged ({error}); delete it, and it is downloaded again.") from error
+        return variable(path, name, MEND).astype(np.int64)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is missing or damaged ({error}); {MEND}.") from error

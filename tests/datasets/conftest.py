@@ -96,4 +96,16 @@ def listed_files(tmp_path: Path, make_folder: MakeFolder) -> Mapping[str, Callab
             (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
         return folder
 
-    return {"flowers102": flowers102, "pets": pets, "dtd": dtd, "aircraft": aircraft, "cub": cub}
+    def cars() -> Path:
+        folder = make_folder(tmp_path / "stanford_cars", {"": {"cars_train": 6, "cars_test": 2}})
+        (folder / "devkit").mkdir()
+        names = np.array(["AM General Hummer", "Audi R8"], dtype=object)
+        savemat(folder / "devkit/cars_meta.mat", {"class_names": names})
+        for path, count in (("devkit/cars_train_annos.mat", 6), ("cars_test_annos_withlabels.mat", 2)):
+            rows = np.zeros((1, count), dtype=[("bbox_x1", object), ("class", object), ("fname", object)])
+            rows["class"] = [[1 + number % 2 for number in range(count)]]
+            rows["fname"] = [[f"{number}.jpg" for number in range(count)]]
+            savemat(folder / path, {"annotations": rows})
+        return folder
+
+    return {"flowers102": flowers102, "pets": pets, "dtd": dtd, "aircraft": aircraft, "cub": cub, "cars": cars}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.io import savemat
 
@@ -29,6 +30,7 @@ EXPECTED = {
     "dtd": (["banded", "woven"], [("woven/3", 1), ("banded/3", 0), ("woven/0", 1)], [("woven/2", 1), ("banded/2", 0)]),
     "aircraft": (["F/A-18", "Boeing 747-400"], [("0", 0), ("1", 1), ("2", 0)], [("6", 0), ("7", 1)]),
     "cub": (["001.Albatross", "002.Wren"], [("001.Albatross/0", 0), ("002.Wren/0", 1)], [("001.Albatross/3", 0)]),
+    "cars": (["AM General Hummer", "Audi R8"], [("cars_train/0", 0), ("cars_train/1", 1)], [("cars_test/0", 0)]),
 }
 """Classes, and the first pictures of train and of test with their labels."""
 
@@ -75,6 +77,8 @@ def test_a_picture_that_is_missing_is_named(name: str, listed_files: Writers, tm
         ("cub", "train_test_split.txt", "1 1\n", "are not of the same pictures"),
         ("cub", "classes.txt", "1 001.Albatross\n", "are not of the same pictures"),
         ("cub", "classes.txt", None, "classes.txt is missing or damaged"),
+        ("cars", "devkit/cars_meta.mat", None, "cars_meta.mat is missing or damaged"),
+        ("cars", "devkit/cars_train_annos.mat", "no MATLAB file", "cars_train_annos.mat is missing or damaged"),
         ("pets", "annotations/trainval.txt", "Sphynx_1 9 1 1\n", "leaves out numbers of breeds"),
     ],
 )
@@ -100,7 +104,7 @@ def test_damage_that_only_decompression_meets_is_the_users_to_mend(listed_files:
             found("flowers102", tmp_path)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name != "cars"])  # which nobody gives out any more
 def test_archives_give_what_is_read_and_a_broken_start_is_mended(
     name: str, listed_files: Writers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +132,18 @@ def test_archives_give_what_is_read_and_a_broken_start_is_mended(
     assert not list(root.rglob("attributes.txt"))
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+def test_cars_say_what_to_do_where_they_are_not(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be downloaded any more: put your copy"):
+        prepare(discover.load("datasets", "cars")(), tmp_path)
+
+
+def test_cars_of_a_class_that_has_no_name_are_refused(listed_files: Writers, tmp_path: Path) -> None:
+    savemat(listed_files["cars"]() / "devkit/cars_meta.mat", {"class_names": np.array(["Audi R8"], dtype=object)})
+    with pytest.raises(UserError, match=r"has classes that cars_meta\.mat has not"):
+        found("cars", tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name != "cars"])
 def test_an_empty_data_root_of_the_same_name_holds_nothing(name: str, listed_files: Writers, tmp_path: Path) -> None:
     folder = listed_files[name]()
     module = discover.load("datasets", name)().archives()[0]

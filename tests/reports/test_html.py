@@ -50,6 +50,13 @@ def test_it_needs_nothing_but_itself(experiment: Path, tmp_path: Path) -> None:
     assert {unquote(address[1:]) for address in addresses if address.startswith("#")} <= set(identifiers)
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing them takes most of the time of a page."""
+    monkeypatch.setattr("bench.reports.page._drawings", lambda *_: {})
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_what_a_run_says_is_never_markup(write_run: Writer, tmp_path: Path) -> None:
     write_run("smi", 0, 0.4, title=SCRIPT, config={"note": SCRIPT})
     failed = write_run("barlow", 0, status="failed", reason=SCRIPT, environment={"hardware": SCRIPT})
@@ -63,6 +70,7 @@ def test_what_a_run_says_is_never_markup(write_run: Writer, tmp_path: Path) -> N
     assert f"Traceback: {SCRIPT}" in page.text
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_every_run_has_its_files(experiment: Path, tmp_path: Path) -> None:
     page = Tags(page_of(experiment, tmp_path / "report"))
     runs = [attrs["id"] for tag, attrs in page.tags if tag == "details" and attrs.get("class") == "run"]
@@ -84,6 +92,7 @@ def test_an_excerpt_keeps_the_head_and_the_end(tmp_path: Path) -> None:
     assert excerpt(tmp_path / "missing", 4) is None
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("count", [10, 12])
 def test_many_failures_are_folded(write_run: Writer, tmp_path: Path, count: int) -> None:
     for seed in range(count - 1):  # and a line with the success rate
