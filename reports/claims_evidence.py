@@ -202,7 +202,7 @@ def _exact(claim: Claim, opponent: str, report: Evidence | None) -> Judged:
     if path.suffix == ".csv":
         table, chosen = pd.read_csv(path), dict(claim.rows)
     else:
-        table, gpu = _costs(path)
+        table, gpu = costs(path)
         chosen = {**claim.rows, **(claim.on_gpu if gpu else {})}
     for column in (*chosen, claim.metric):
         if column not in table:
@@ -226,7 +226,7 @@ def _number(row: pd.Series, metric: str) -> Number:
     return Number(float(row[metric]), low, high)
 
 
-def _costs(path: Path) -> tuple[pd.DataFrame, bool]:
+def costs(path: Path) -> tuple[pd.DataFrame, bool]:
     """The rows of a cost.json, with `ms` and its quartiles: of the clock on a GPU, else of the processor. Whether it
     was a GPU."""
     kept = json.loads(path.read_text())

@@ -14,11 +14,12 @@ EXAMPLES = """examples:
   python -m bench verify results                      its claims, from the studies in it
   python -m bench verify docs/example-report          from the report's own results.csv, where the runs are gone
   python -m bench verify results/studies/cost         pages of `cost`, from cost.json
+  python -m bench verify docs/findings.md             numbers of a page, as docs/findings.yaml says where they come from
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("report", type=Path, metavar="REPORT_DIR", help="folder of a report")
+    parser.add_argument("report", type=Path, metavar="REPORT", help="folder of a report, or a page")
     parser.add_argument(
         "outputs", nargs="*", type=Path, metavar="RUNS", help="output folders of its runs; default: its results.csv"
     )
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     from bench.reports.verify import verify
 
+    if arguments.report.suffix == ".md":
+        return _verify_page(arguments.report)
     if (arguments.report / "claims.csv").is_file():
         return _verify_claims(arguments.report, arguments.outputs or [arguments.report], arguments.claims)
     if not (arguments.report / "results.csv").is_file() and (arguments.report / "cost.json").is_file():
@@ -41,6 +44,22 @@ def main(arguments: argparse.Namespace) -> int:
     print(f"{len(verdict.drifts)} drifted, {len(verdict.checked)} files checked against {source}.")
     print(f"Not checked: {'; '.join(verdict.unchecked)}.")
     return 1 if verdict.drifts else 0
+
+
+def _verify_page(page: Path) -> int:
+    """The numbers that the .yaml beside a page says it quotes."""
+    from bench.reports import quotes
+
+    if not page.is_file():
+        raise UserError(f"There is no page {page}.")
+    known = quotes.read(page.with_suffix(".yaml"))
+    content = page.read_text(encoding="utf-8")
+    found = quotes.drifts(content, known, page.parent)
+    for drift in found:
+        print(drift)
+    inside, numbers = quotes.covered(content, known)
+    print(f"{len(found)} drifted, {len(known)} quotes checked; {inside} of the page's {numbers} numbers stand in them.")
+    return 1 if found else 0
 
 
 def _verify_costs(folder: Path) -> int:
