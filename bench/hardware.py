@@ -177,6 +177,6 @@ def _git() -> tuple[str | None, bool]:
 
     try:
         git("ls-files", "--error-unmatch", str(Path(__file__).relative_to(root)))
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=normal", "--", *CODE))
     except (OSError, subprocess.SubprocessError):
         return None, False

@@ -41,7 +41,7 @@ class Standing:
 
 
 class Watcher:
-    """Looks at the runs of an output folder again and again; what has completed is read once.
+    """Looks at the runs of an output folder again and again; what has ended for good is read once.
 
     It keeps its view of every lock, since the heartbeat of a process on another machine is judged over time.
     """
@@ -60,7 +60,7 @@ class Watcher:
         for run_id in found:
             folder = self._folders.setdefault(run_id, RunFolder(self.output, run_id))
             standing = self._ended.get(run_id) or standing_of(folder)
-            if standing.state in ("completed", "diverged"):  # one that failed may be begun anew
+            if standing.ended and standing.state not in ("failed", "damaged"):  # which may be begun anew
                 self._ended[run_id] = standing
             standings.append(standing)
         return standings

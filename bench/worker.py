@@ -86,20 +86,24 @@ def _work_through(request: dict[str, Any], device: torch.device) -> None:
     specs = [RunSpec.from_canonical(values) for values in request["runs"]]
     _check_processes(specs)
     folders = {spec.id: RunFolder(output, spec.id) for spec in specs}
-    waiting = specs
+    waiting, unfit = specs, []
     while waiting:
         busy = []
         for spec in waiting:
             folder = folders[spec.id]
             with disk_errors(output):
-                claim, token = distributed.share(_claim(folder) if distributed.leads() else ("", ""))
+                claim, token = distributed.share(_claim(spec, folder) if distributed.leads() else ("", ""))
                 if claim == "stop":
                     raise interrupt.Interrupted
+                if claim == "unfit":
+                    unfit.append(token)
                 if claim == "busy" or (claim == "ours" and not _carry_out(spec, datasets, folder, token, settings)):
                     busy.append(spec)
         waiting = busy
         if busy:
             time.sleep(POLL_SECONDS)
+    if unfit:
+        raise UserError(unfit[0])
 
 
 def _check_processes(specs: Sequence[RunSpec]) -> None:
@@ -108,18 +112,33 @@ def _check_processes(specs: Sequence[RunSpec]) -> None:
             raise UserError(f"{spec.id} is a run in {spec.world_size} processes, and here are {distributed.size()}.")
 
 
-def _claim(folder: RunFolder) -> tuple[str, str]:
-    """What about a run: it is `done`, somebody is `busy` with it, we are to `stop`, or it is `ours` by this token."""
+def _claim(spec: RunSpec, folder: RunFolder) -> tuple[str, str]:
+    """What about a run: it is `done`, somebody is `busy` with it, we are to `stop`, it is `unfit` to be begun, for this
+    reason, or it is `ours` by this token."""
     if folder.result() is not None:
         return "done", ""
     if interrupt.requested():
         return "stop", ""
+    reason = _unfit(spec)
+    if reason:
+        return "unfit", reason
     if not folder.lock.acquire():
         return "busy", ""
     if folder.result() is not None:
         folder.lock.release()
         return "done", ""
     return "ours", folder.lock.token
+
+
+def _unfit(spec: RunSpec) -> str:
+    """Why a run cannot be begun though it is no fault of its own: its method's file was edited since the plan, say."""
+    try:
+        method_class(spec)
+    except UserError as error:
+        return str(error)
+    except Exception:
+        return ""  # of the run itself, which records it
+    return ""
 
 
 def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str, settings: Settings) -> bool:
@@ -131,7 +150,6 @@ def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str
     folder.lock.adopt(token)
     broken_up = False
     try:
-        method_class(spec)  # a file edited since the plan, a package that is missing: no failure of the run
         status = execute(spec, datasets.load(spec), folder, settings)
     except distributed.BrokenUp:
         broken_up = folder.result() is None

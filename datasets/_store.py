@@ -109,11 +109,7 @@ def prepare(
     """
     data_root = data_root.expanduser().absolute()
     folder = _folder(dataset, data_root, store_root)
-    if folder == data_root / dataset.key:
-        raise UserError(f"--store-root {folder.parent} is where raw data lie: decoded pictures need another folder.")
     with _disk_errors(dataset.key):
-        if folder.exists() and not (folder / "meta.json").exists():
-            raise UserError(f"{folder} is there and holds no decoded pictures: move it away, or name another folder.")
         if streamed and dataset.short_side is None:
             raise UserError(f"{dataset.key} comes as arrays, not as image files: there is nothing to stream.")
         raw = None if dataset.short_side is None and _is_current(folder, None) else dataset.find(data_root)
@@ -139,6 +135,8 @@ def _make(
     dataset: Dataset, raw: RawData | None, data_root: Path, folder: Path, skip_corrupt: bool, streamed: bool | None
 ) -> None:
     """Obtain the raw data and decode them, unless another process has done so in the meantime."""
+    if folder.exists() and not (folder / "meta.json").exists():
+        raise UserError(f"{folder} is there and holds no decoded pictures: move it away, or give another --store-root.")
     raw = raw or dataset.find(data_root) or _obtain(dataset, data_root)
     if _is_usable(folder, dataset, raw, streamed):
         return
@@ -158,7 +156,7 @@ def _obtain(dataset: Dataset, data_root: Path) -> RawData:
     archives = dataset.archives()
     if not archives:
         raise UserError(f"{dataset.key}: no pictures were found under {data_root}, and there is nothing to download.")
-    with _alone(data_root / dataset.key):
+    with _alone(data_root / f"{dataset.key}-download"):  # not that of a store which lies there, too
         raw = dataset.find(data_root)
         if raw is not None:  # another process, which decodes elsewhere, was faster
             return raw

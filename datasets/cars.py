@@ -59,8 +59,9 @@ def _split(folder: Path, part: str, classes: int) -> ImageFiles:
     rows = variable(path, "annotations", MEND)
     try:
         names, labels = [str(name) for name in rows["fname"]], rows["class"].astype(np.int64) - 1
+        known = labels.min() >= 0 and labels.max() < classes
     except (IndexError, ValueError, TypeError) as error:
         raise UserError(f"{path} is missing or damaged ({error}); {MEND}.") from error
-    if labels.min() < 0 or labels.max() >= classes:
+    if not known:
         raise UserError(f"{path} has classes that cars_meta.mat has not; {MEND}.")
     return listed(folder / f"cars_{part}", names, labels.tolist())

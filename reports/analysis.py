@@ -54,7 +54,8 @@ def compared(runs: pd.DataFrame, values: pd.DataFrame, reference: str | None) ->
     merged = runs.merge(named, on="id", how="left").copy()  # one block of memory, which pandas warns about otherwise
     metric = "linear" if "scores.linear" in runs else "linear_validation"
     if reference is not None:
-        reference = ",".join(name for name in reference.split(",") if name in references(runs)) or NO_REFERENCE
+        known = references(runs)
+        reference = ",".join(name for name in reference.split(",") if name in known) or NO_REFERENCE
     return compare(merged, reference, metric=metric)[0]
 
 

@@ -37,8 +37,9 @@ class Claim:
     `key` is the arm and the columns `rows` have their values; `ms` of a cost.json is the time that counts there, of
     the processor or on a GPU of the clock. `on_gpu`: columns of a cost.json that are to have other values than `rows`
     has there. `only_there`: of these datasets and no others, whatever a user asks for.
-    `sensitive` are two arms, the first of which must be better than the second by the margin or more: a metric that
-    cannot tell these apart decides nothing. `changed` says what was declared otherwise before first results were known.
+    `sensitive` are two arms, the first of which must be better than the second by the margin or more, and by a
+    one-sided test: a metric that cannot tell these apart decides nothing. `changed` says what was declared otherwise
+    before first results were known.
     """
 
     name: str

@@ -128,7 +128,10 @@ def _check_metric(runs: pd.DataFrame, metric: str) -> None:
 
 
 def references(runs: pd.DataFrame) -> set[str]:
-    """Every name by which one of the runs can be the reference."""
+    """Every name by which one of the runs can be the reference; a run whose configuration cannot be read has none."""
+    if "config.method.title" not in runs:
+        return set()
+    runs = runs[runs["config.method.title"].notna()]
     return set().union(*(row.names for row in rows_of(runs, "linear")))
 
 

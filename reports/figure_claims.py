@@ -31,7 +31,7 @@ def draw(verdicts: Sequence[Verdict]) -> Drawing | None:
     found = [
         (one, part)
         for one in verdicts
-        if one.claim.is_accuracy
+        if one.claim.is_accuracy and not one.claim.ratio
         for part in one.parts
         if part.judged.difference is not None and part.judged.verdict in LOOKS
     ]
@@ -60,10 +60,10 @@ def _row(axes: Axes, position: int, one: Verdict, part: Part) -> None:
     if difference.interval:
         ends = [sign * end for end in difference.interval]
         axes.plot(ends, [position, position], "|-", color=look.color, lw=1.6, ms=7, mew=1.6)
-    margin = -claim.margin if claim.test == "non-inferiority" else claim.margin
-    if margin:
+    sides = {"superiority": [1], "non-inferiority": [-1]}.get(claim.test, [-1, 1])
+    for margin in [100 * side * claim.margin for side in sides if claim.margin]:
         color = REFERENCE_COLORS["random"]
-        axes.plot([100 * margin] * 2, [position - 0.35, position + 0.35], color=color, lw=3, alpha=0.5, label="margin")
+        axes.plot([margin] * 2, [position - 0.35, position + 0.35], color=color, lw=3, alpha=0.5, label="margin")
     face = "white" if part.judged.verdict == UNDECIDED else look.color
     point = [sign * difference.difference]
     axes.plot(point, [position], look.marker, mec=look.color, mfc=face, ms=8, label=part.judged.verdict)

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.reports import text
 from bench.reports.comparison import Comparison
 from bench.reports.notes import recipes
-from bench.reports.rows import Row, leaves
+from bench.reports.rows import ALONG_THE_WAY, Row, leaves
 
 ENVIRONMENT = {
     "environment.hardware": "hardware",
@@ -48,7 +48,7 @@ def _mixed_configuration(comparison: Comparison) -> list[str]:
     expected = {TUNED_RATE} if all(row.tuned for row in comparison.competing) else set()
     flags = []
     for field, values in leaves(comparison.rows).items():
-        if field.startswith("method.") or field in expected:
+        if field.startswith("method.") or field in expected | {ALONG_THE_WAY}:
             continue
         if len({repr(value) for value in values.values()}) > 1:
             by_value: dict[str, list[str]] = {}

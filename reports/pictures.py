@@ -84,11 +84,11 @@ def two_sources(
     """Two-level bootstrap, over seeds and test pictures, of a difference in mean accuracy that was tested over seeds.
 
     `resampled_a` (DRAWS, n_a) and `resampled_b` (DRAWS, n_b) come from one call of `resampled_pictures`; `paired`, they
-    are of the same n seeds, which are drawn together. On top of
-    the pictures every draw resamples, on each side, n - 1 of the n runs with replacement: with n - 1 the bootstrap
-    variance of a mean is s^2 / n, where resampling all n would give (n - 1) / n of it (Rao and Wu 1988), a third too
-    little at three seeds. The interval is Student's around the difference, with Welch's degrees of freedom for the
-    seeds' share of the variance, since percentiles over three runs cover far less than they say.
+    are of the same n seeds, which are drawn together. On top of the pictures every draw resamples, on each side, n - 1
+    of the n runs with replacement: with n - 1 the bootstrap variance of a mean is s^2 / n, where resampling all n would
+    give (n - 1) / n of it (Rao and Wu 1988), a third too little at three seeds. The interval is Student's around the
+    difference, with the degrees of freedom of the test for the seeds' share of the variance, since percentiles over
+    three runs cover far less than they say.
 
     None where no test over seeds exists.
     """

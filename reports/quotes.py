@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,11 @@ def made_again(quote: Quote, folder: Path) -> str:
         found = statistics.welch(own, other)
         return _with_ends(found.difference, found.interval or (), quote, signed=True)
     row = _row(path, quote)
-    return _with_ends(float(row[quote.column]), [float(row[end]) for end in quote.ends], quote, quote.signed)
+    try:
+        value, *ends = (float(row[column]) for column in (quote.column, *quote.ends))
+    except ValueError as error:
+        raise UserError(f"'{quote.says}': {quote.file} has no number for it ({error}).") from error
+    return _with_ends(value, ends, quote, quote.signed)
 
 
 def drifts(page: str, quotes: Sequence[Quote], folder: Path) -> list[str]:
@@ -75,7 +80,7 @@ def drifts(page: str, quotes: Sequence[Quote], folder: Path) -> list[str]:
         now = made_again(quote, folder)
         if " ".join(quote.says.split()) not in words:
             found.append(f"'{quote.says}': the page does not say it")
-        elif not re.search(rf"(?<![\d.−+]){re.escape(now)}(?![\d]|\.\d)", quote.says):
+        elif not re.search(rf"(?<![\d.,−+-]){re.escape(now)}(?!\d|[.,]\d)", quote.says):
             found.append(f"'{quote.says}': {now} recomputed")
     return found
 
@@ -121,5 +126,7 @@ def _with_ends(value: float, ends: Sequence[float], quote: Quote, signed: bool) 
 
 
 def _number(value: float, quote: Quote, signed: bool) -> str:
+    if not math.isfinite(value):
+        raise UserError(f"'{quote.says}': {quote.file} has no number for it.")
     number = text.number(quote.scale * value, quote.decimals)
     return f"+{number}" if signed and not number.startswith("−") and float(number) else number

@@ -19,6 +19,8 @@ from bench.reports.statistics import Difference, Summary
 REFERENCE_ROWS = ("random", "supervised")
 """Methods that bracket the others and do not compete: apart in tables, never bold, not in the Holm family."""
 DEFAULT_RECIPE = "default"
+ALONG_THE_WAY = "evaluate.curve_points"
+"""Changes neither encoder nor scores, and is no part of a run's id (bench/spec.py): differing, it tells nothing."""
 _IDENTITY = re.compile(r"config\.(seed$|recipe$|dataset\.|method\.(name|short_name|title)$)")
 
 
@@ -170,7 +172,7 @@ def _told_apart(rows: Sequence[Row], name: Callable[[Row], str]) -> list[Row]:
 def _telling(variants: Sequence[Mapping[str, Any]], tuned: bool) -> list[str]:
     """The fields in which the configurations differ. Where each was tuned, the numbers that tuning found are no part
     of a name, if the other fields tell the configurations apart."""
-    fields = sorted({field for variant in variants for field in variant})
+    fields = sorted({field for variant in variants for field in variant} - {ALONG_THE_WAY})
     differing = [field for field in fields if len({repr(variant.get(field)) for variant in variants}) > 1]
     choices = [field for field in differing if any(isinstance(variant.get(field), str | bool) for variant in variants)]
     apart = {tuple(repr(variant.get(field)) for field in choices) for variant in variants}

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-sizes", default="64,256,1024", metavar="B,B", help="of the objectives' grid")
     parser.add_argument("--widths", default="512,2048,8192", metavar="D,D", help="of the objectives' grid")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one process on a CPU; default 1")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="on a CPU, and decoders; default 1")
     parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json.gz")
     parser.add_argument("--output", type=Path, default=Path("cost"), metavar="DIR", help="default cost")
     add_data_options(parser)
@@ -140,11 +140,13 @@ def _on_pictures(
         others = peers.transforms(protocol.augment, protocol.image_size, data.mean.tolist(), data.std.tolist())
         yield from views.measure(data, protocol.augment, protocol.image_size, protocol.batch_size, others, device)
     if "stream" in what:
-        dataset, files = open_dataset(arguments.dataset), _training_split(arguments)
-        if isinstance(files, ImageFiles) and dataset.short_side is not None:
+        dataset = open_dataset(arguments.dataset)
+        raw = dataset.find(arguments.data_root)
+        files = raw.splits["train"] if raw else None
+        if isinstance(files, ImageFiles) and dataset.short_side is not None and not store.report["skipped"]:
             yield from stream.measure(specs[0], data, files, dataset.short_side, device)
         else:
-            print(f"stream: {arguments.dataset} has no files of pictures to decode.")
+            print(f"stream: not measured, since {arguments.dataset} has no files of all its pictures here.")
     if "peers" in what:
         yield from _peers(arguments, data, device)
     if "growth" in what:

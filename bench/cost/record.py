@@ -50,7 +50,8 @@ class Record:
         kept = [row for row in known.get("rows", []) if row["what"] not in measured_now]
         if kept and not same:
             was, now = (", ".join(f"{one.get(key)}" for key in SAME) for one in (known["environment"], environment))
-            raise UserError(f"{self.path} has times of another machine ({was}; here {now}): give another --output.")
+            what = "another machine, torch or number of threads"
+            raise UserError(f"{self.path} has times of {what} ({was}; here {now}): give another --output.")
         # Rows of earlier versions do not say whose they are.
         self.rows: list[Row] = [{"commit": commit(known["environment"]), **row} for row in kept]
 

@@ -12,14 +12,14 @@ from bench.cost.clock import repeated, take_turns
 from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.datasets._streamed import StreamedCanvases, paths_array
-from bench.errors import UserError
 from bench.pretrain import Trainer
 from bench.spec import RunSpec
 
 ROUNDS = 5
 SECONDS = 240.0
 BATCHES = 8
-"""Of a turn, which is a whole pass: what other processes decoded during someone else's would come for nothing."""
+"""Of a turn, four for each thread at least. It is a whole pass: what other processes decoded during someone else's
+would come for nothing."""
 
 
 def measure(spec: RunSpec, data: Data, files: ImageFiles, short_side: int, device: torch.device) -> Iterator[Row]:
@@ -27,24 +27,22 @@ def measure(spec: RunSpec, data: Data, files: ImageFiles, short_side: int, devic
 
     `stored`: by index from the decoded store; `decoded`: from their files in this process; `ahead`: from their files by
     processes of their own, started and ended with each turn (bench.ahead). `data` is of a decoded store, `files` and
-    `short_side` are what its training split was made from. Raises UserError where it was made from some of them.
+    `short_side` are what its training split was made from, all of them.
     """
-    if data.store.report["skipped"]:
-        raise UserError(f"{data.store.key} lacks unreadable files: mend them before streaming is measured.")
     streamed = _streamed(data, files, short_side)
-    batch = spec.protocol.batch_size
-    rows = torch.split(torch.arange(min(BATCHES * batch, len(data.train))), batch)
+    batch, batches = spec.protocol.batch_size, max(BATCHES, 4 * torch.get_num_threads())
+    rows = torch.split(torch.arange(min(batches * batch, len(data.train))), batch)
     turns = {
         "stored": lambda: [data.train.canvases(part) for part in rows],
         "decoded": lambda: [streamed.train.canvases(part) for part in rows],
         "ahead": lambda: list(streamed.train.stream(rows)),
-        "steps, stored": _steps(Trainer(spec, data, device)),
-        "steps, ahead": _steps(Trainer(spec, streamed, device)),
+        "steps, stored": _steps(Trainer(spec, data, device), batches),
+        "steps, ahead": _steps(Trainer(spec, streamed, device), batches),
     }
     contenders = {name: repeated(turn) for name, turn in turns.items()}
     for name, times in take_turns(contenders, device, ROUNDS, SECONDS, calls_on_gpu=1).items():
         numbers = times.numbers()
-        pictures = BATCHES * batch if name.startswith("steps") else sum(map(len, rows))
+        pictures = batches * batch if name.startswith("steps") else sum(map(len, rows))
         rate = 1e3 * pictures / numbers["wall_ms"]
         yield {"what": "stream", "name": name, **described_by(spec), **numbers, "pictures_per_second": rate}
 
@@ -56,9 +54,10 @@ def _streamed(data: Data, files: ImageFiles, short_side: int) -> Data:
     return replace(data, train=replace(data.train, split=replace(split, images=images), resident=None))
 
 
-def _steps(trainer: Trainer) -> Callable[[], None]:
+def _steps(trainer: Trainer, batches: int) -> Callable[[], None]:
     def turn() -> None:
-        trainer.measure_step(BATCHES)
+        trainer.batches.total_steps = trainer.progress.step + batches  # no picture is decoded beyond the turn
+        trainer.measure_step(batches)
         trainer.batches.end_ahead()
 
     return turn

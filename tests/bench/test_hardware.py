@@ -62,7 +62,10 @@ def test_a_gpu_that_an_error_took_away_is_known(monkeypatch):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with a copy of bench/hardware.py in it, which is the one that is asked."""
+    """A repository with a copy of bench/hardware.py in it, which is the one that is asked, whatever the user's git."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setattr(hardware, "__file__", str(tmp_path / "bench/hardware.py"))
     for folder in hardware.CODE:
         (tmp_path / folder).mkdir()

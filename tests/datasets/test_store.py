@@ -269,5 +269,3 @@ def test_a_folder_that_is_no_store_is_never_replaced(pictures: Path, tmp_path: P
     with pytest.raises(UserError, match="holds no decoded pictures: move it away"):
         prepare(Folder(str(pictures)), tmp_path, tmp_path / "stores")
     assert (own / "thesis.tex").read_text() == "years of work"
-    with pytest.raises(UserError, match="is where raw data lie"):
-        prepare(Folder(str(pictures)), tmp_path, tmp_path)

@@ -36,7 +36,7 @@ def test_rows_point_to_the_claim_and_show_its_margin(claim: Make, drawn: list) -
             verdict(claim("non-inferiority", margin=0.01, better="lower"), CONTRADICTED, 0.03),
             verdict(claim(metric="analysis.geometry.rank"), SUPPORTED, 7.0),  # no accuracy
             verdict(claim(), UNTESTED, None),
-            verdict(claim(), UNDECIDED, 0.0),
+            verdict(claim("equivalence", margin=0.02), UNDECIDED, 0.0),
         ]
     )
     (axes,) = drawn
@@ -48,7 +48,7 @@ def test_rows_point_to_the_claim_and_show_its_margin(claim: Make, drawn: list) -
     assert len({line.get_marker() for line in points.values()}) == 3
     assert points[UNDECIDED].get_markerfacecolor() == "white"
     margins = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "margin"]
-    assert margins == pytest.approx([0.5, -1.0])
+    assert margins == pytest.approx([0.5, -1.0, -2.0, 2.0])
 
 
 def test_there_is_no_figure_without_a_comparison_of_accuracies(claim: Make) -> None:

@@ -106,3 +106,12 @@ def test_seeds_that_never_began_are_counted_against_those_of_the_other_rows(writ
         "Never begun, though declared: seeds 2, 3, 4 of SMI (reconstructed); seed 4 of Barlow Twins; seed 4 of vicreg; "
         "every run of byol, moco and dino."
     )
+
+
+def test_how_many_points_a_curve_has_is_no_difference(write_run: Writer, tmp_path: Path) -> None:
+    """It is no part of a run's id: an output folder may hold runs from before a preset's change of it."""
+    for method, w, points in (("smi", 1.0, 10), ("smi", 2.0, 5), ("barlow", 1.0, 5)):
+        write_run(method, 0, 0.4, config={"w": w}, shared={"evaluate": {"curve_points": points}})
+    comparison = compared(tmp_path / "runs")
+    assert not any("curve_points" in flag for flag in red_flags(comparison))
+    assert not any("curve_points" in row.label for row in comparison.rows)

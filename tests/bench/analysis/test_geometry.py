@@ -70,11 +70,12 @@ def test_a_dataset_without_an_encoder_is_left_out(runs, where, tmp_path):
     other = copy / "other" / runs[0].relative_to(runs[0].parents[2])
     shutil.copytree(runs[0], other)
     (other / "encoder.safetensors").unlink()
+    (other / "result.json").unlink()
     config = yaml.safe_load((other / "config.yaml").read_text())
     config["dataset"] |= {"name": "other", "key": "other", "fingerprint": "0" * 64}
     (other / "config.yaml").write_text(yaml.safe_dump(config))
     folders = [*(copy / folder.relative_to(runs[0].parents[3]) for folder in runs), other]
-    section = geometry.analyse(folders, tmp_path / "out", where, images=12).read_text()
+    section = geometry.analyse(folders, tmp_path / "out", where, images=12, reference="smi").read_text()
     assert section.count("Geometry of the encoder's output on 12 test images") == 1
 
 

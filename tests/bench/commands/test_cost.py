@@ -120,17 +120,19 @@ def test_streamed_pictures_are_those_of_the_store(tmp_path, hasty, monkeypatch, 
 
 def test_a_dataset_without_files_has_none_to_stream(tmp_path, hasty, capsys):
     assert cost(tmp_path, "--what", "stream", "--dataset", "digits", "--methods", "barlow", *WORDS) == 0
-    assert "stream: digits has no files of pictures" in capsys.readouterr().out
+    assert "stream: not measured, since digits has no files" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_the_harness_itself(tmp_path, hasty, monkeypatch):
-    monkeypatch.setattr(harness, "PLANNED", 40)
+    monkeypatch.setattr(harness, "PLANNED", 400)
     monkeypatch.setattr(harness, "REPORTED", 6)
     monkeypatch.setattr(harness, "RUNS", ("--methods", "smi,random", "--dataset", "digits", "--seeds", "1", *WORDS))
     assert cost(tmp_path, "--what", "harness") == 0
     page = (tmp_path / "cost/cost.md").read_text()
-    assert all(line in page for line in ("| --help |", "| planning 40 runs |", "peak MiB", "| report of 6 runs |"))
+    stages = ("--help", "planning 40 runs", "planning 400 runs", "report of 6 runs")
+    assert all(f"| {stage} |" in page for stage in stages)
+    assert "peak MiB" in page
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,6 @@ def test_rows_of_an_earlier_version_are_of_the_commit_of_their_file(tmp_path):
 
 def test_rows_of_another_machine_are_neither_mixed_in_nor_lost(tmp_path):
     Record(tmp_path, HERE, ["step"]).add({"what": "step", "cpu_ms": 1.0})
-    with pytest.raises(UserError, match=r"times of another machine .*another, .*: give another --output"):
+    with pytest.raises(UserError, match=r"times of another machine, .*another, .*: give another --output"):
         Record(tmp_path, {**HERE, "hardware": "another"}, ["views"])
     assert Record(tmp_path, {**HERE, "hardware": "another"}, ["step"]).rows == []  # measured anew, all of them
