@@ -23,7 +23,7 @@ PAIRS = {
     "byol": {},
     "moco": {},
     "simsiam": {},
-    "swav": {"queue": 0, "epsilon": 0.05},
+    "swav": {"queue": 0},
     "dino": {},
 }
 """Our method -> settings with which it is solo-learn's."""
