@@ -151,9 +151,10 @@ def test_every_bundled_setting_is_known_and_in_its_range(name):
 def test_rows_from_solo_learn_have_the_defaults_of_its_own_loss_functions(recipe):
     """What the same field of `solo/<name>`, which quotes solo-learn on CIFAR, is set to, or what is left to default.
 
-    Two of `solo/dino` are ours, for short runs; solo-learn's (scripts/pretrain/cifar/dino.yaml) stand here.
+    Two of `solo/dino` and one of `solo/swav` are ours, for short runs; solo-learn's (scripts/pretrain/cifar/dino.yaml,
+    swav.yaml) stand here.
     """
-    differing = {"dino": {"momentum": "0.9995", "teacher_temperature": "0.07"}}
+    differing = {"dino": {"momentum": "0.9995", "teacher_temperature": "0.07"}, "swav": {"epsilon": "0.05"}}
     rows = recipes.bundled(recipe).methods
     for name in ("barlow", "vicreg", "simclr", "byol", "moco", "swav", "dino"):
         theirs = {**discover.describe("methods", f"solo/{name}").defaults, **differing.get(name, {})}
