@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED
 from bench.reports.claims_evidence import Part, Verdict
-from bench.reports.style import REFERENCE_COLORS, Drawing, Style, canvas, fill, legend_beside, reference_line, rendered
+from bench.reports.style import (
+    REFERENCE_COLORS,
+    Drawing,
+    Style,
+    canvas,
+    fill,
+    interval_bar,
+    legend_beside,
+    reference_line,
+    rendered,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,16 +66,16 @@ def draw(verdicts: Sequence[Verdict]) -> Drawing | None:
 def _row(axes: Axes, position: int, one: Verdict, part: Part) -> None:
     claim, difference, look = one.claim, part.judged.difference, LOOKS[part.judged.verdict]
     assert difference is not None
-    sign = 100 if claim.better == "higher" else -100
+    sign = 1 if claim.better == "higher" else -1
     if difference.interval:
-        ends = [sign * end for end in difference.interval]
-        axes.plot(ends, [position, position], "|-", color=look.color, lw=1.6, ms=7, mew=1.6)
+        low, high = difference.interval
+        interval_bar(axes, position, (sign * low, sign * high), look.color)
     sides = {"superiority": [1], "non-inferiority": [-1]}.get(claim.test, [-1, 1])
     for margin in [100 * side * claim.margin for side in sides if claim.margin]:
         color = REFERENCE_COLORS["random"]
         axes.plot([margin] * 2, [position - 0.35, position + 0.35], color=color, lw=3, alpha=0.5, label="margin")
     face = "white" if part.judged.verdict == UNDECIDED else look.color
-    point = [sign * difference.difference]
+    point = [100 * sign * difference.difference]
     axes.plot(point, [position], look.marker, mec=look.color, mfc=face, ms=8, label=part.judged.verdict)
 
 

@@ -14,7 +14,18 @@ from bench.reports.study import STUDY, Group, Options, Record, groups_of, varian
 from bench.reports.study_factors import effects
 from bench.reports.study_ranking import leads
 from bench.reports.study_variance import components
-from bench.reports.style import Drawing, Style, canvas, distinct, fill, legend_beside, reference_line, rendered, style
+from bench.reports.style import (
+    Drawing,
+    Style,
+    canvas,
+    distinct,
+    fill,
+    interval_bar,
+    legend_beside,
+    reference_line,
+    rendered,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +126,7 @@ def _effects(groups: Sequence[Group], record: Record, options: Options) -> Figur
     figure, (axes,) = canvas(1, width=7.2, height=1.1 + 0.42 * len(found))
     for position, one in enumerate(found):
         assert one.difference is not None
-        _bar(axes, position, one.difference.interval, style(one.first.method).color)
+        interval_bar(axes, position, one.difference.interval, style(one.first.method).color)
         face = style(one.first.method).color if one.p is not None and one.p < ALPHA else "white"
         axes.plot([100 * one.difference.difference], [position], "o", mec=style(one.first.method).color, mfc=face, ms=7)
     labels = [fill(f"{one.factor}: {one.levels[0]} less {one.levels[1]} ({one.held})", 44) for one in found]
@@ -129,7 +140,7 @@ def _spread(groups: Sequence[Group], record: Record, options: Options) -> Figure
         return None
     figure, (axes,) = canvas(1, width=6.4, height=1.1 + 0.3 * len(found))
     for position, one in enumerate(found):
-        _bar(axes, position, one.interval, "#444444")
+        interval_bar(axes, position, one.interval, "#444444")
         axes.plot([100 * one.sd], [position], "o", color="#444444", ms=6)
     axes.set_yticks(range(len(found)), [f"{one.arm}: {one.source}" for one in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
@@ -149,16 +160,11 @@ def _leads(groups: Sequence[Group], record: Record, options: Options) -> Figure 
     for position, one in enumerate(found):
         assert one.lead is not None
         look = shown[one.arm]
-        _bar(axes, position, one.lead.interval, look.color)
+        interval_bar(axes, position, one.lead.interval, look.color)
         axes.plot([100 * one.lead.difference], [position], look.marker, color=look.color, ms=7)
     labels = [f"{one.variant}: {one.arm}" for one in found]
     _finish(axes, labels, record.reference or "", f"lead in {text.metric(options.metric)} (points)")
     return figure
-
-
-def _bar(axes: Axes, position: int, interval: tuple[float, float] | None, color: str) -> None:
-    if interval:
-        axes.plot([100 * end for end in interval], [position, position], "|-", color=color, lw=1.6, ms=7, mew=1.6)
 
 
 def _finish(axes: Axes, labels: Sequence[str], zero: str, label: str) -> None:

@@ -157,6 +157,12 @@ def name_axis(words: str, inches: float) -> str:
     return f"{fill(what, width)}\n({unit}" if bracket else fill(words, width)
 
 
+def interval_bar(axes: Axes, position: int, interval: tuple[float, float] | None, color: str) -> None:
+    """An interval of fractions, in points, as a bar with ends at the height `position`; nothing for None."""
+    if interval:
+        axes.plot([100 * end for end in interval], [position, position], "|-", color=color, lw=1.6, ms=7, mew=1.6)
+
+
 def reference_line(axes: Axes, level: float, text: str) -> None:
     """A dashed vertical line at `level`, named above the axes."""
     axes.axvline(level, color=REFERENCE_COLORS["random"], lw=1.2, dashes=(4, 3), zorder=0)

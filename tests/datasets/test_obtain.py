@@ -62,7 +62,12 @@ def test_archive_is_downloaded_unpacked_and_decoded(tmp_path: Path, archive_file
     root = tmp_path / "data"
     store = prepare(Remote(described(archive_file, address)), root)
     assert store.report["counts"] == {"train": 4, "test": 2}
-    assert sorted(path.name for path in root.iterdir()) == [".bench", ".remote-download.lock", "remote", archive_file.name]
+    assert sorted(path.name for path in root.iterdir()) == [
+        ".bench",
+        ".remote-download.lock",
+        "remote",
+        archive_file.name,
+    ]
 
 
 def test_a_dataset_of_several_files_has_a_folder_for_them(tmp_path: Path, archive_file: Path, address: str) -> None:
