@@ -8,29 +8,41 @@ CIFAR stem (3x3 convolution, stride 1, no max-pooling; Chen et al. 2020, appendi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock, Bottleneck
 
 SMALL_IMAGE = 64
 """Images up to this many pixels wide get a 3x3 stem without max-pooling."""
+EXPANSION = 4
+"""Of a bottleneck (He et al. 2016, figure 5)."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Residual block, blocks per stage, width of the first stage, largest image whose stem keeps every pixel."""
+    """Residual blocks, their number per stage, width of the first stage, largest image whose stem keeps every pixel.
 
-    block: type[BasicBlock | Bottleneck]
+    A bottleneck's output is EXPANSION times as wide as its stage.
+    """
+
+    bottleneck: bool
     stages: tuple[int, ...]
     width: int
     full_resolution: int
 
+    @property
+    def expansion(self) -> int:
+        return EXPANSION if self.bottleneck else 1
+
 
 LAYOUTS = {
-    "resnet18": Layout(BasicBlock, (2, 2, 2, 2), 64, 64),
-    "resnet50": Layout(Bottleneck, (3, 4, 6, 3), 64, 64),
-    "slim": Layout(BasicBlock, (1, 1, 1), 32, 32),
+    "resnet18": Layout(False, (2, 2, 2, 2), 64, 64),
+    "resnet50": Layout(True, (3, 4, 6, 3), 64, 64),
+    "slim": Layout(False, (1, 1, 1), 32, 32),
 }
 
 
@@ -46,12 +58,12 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = len(layout.stages)
-        channels = width
+        channels, block = width, _block(layout)
         for index, blocks in enumerate(layout.stages):
             planes = width * 2**index
-            stage = _stage(layout.block, channels, planes, blocks, stride=1 if index == 0 else 2)
+            stage = _stage(block, channels, planes, blocks, stride=1 if index == 0 else 2)
             self.add_module(f"layer{index + 1}", stage)
-            channels = planes * layout.block.expansion
+            channels = planes * layout.expansion
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.feature_dim = channels
         self._initialise()
@@ -75,7 +87,7 @@ class ResNet(nn.Module):
 def feature_dim(name: str, width: int | None) -> int:
     """Output width of the network `name` with `width` channels in its first stage (None: its own)."""
     layout = LAYOUTS[name]
-    return (width or layout.width) * 2 ** (len(layout.stages) - 1) * layout.block.expansion
+    return (width or layout.width) * 2 ** (len(layout.stages) - 1) * layout.expansion
 
 
 def build(name: str, width: int | None, image_size: int, seed: int) -> ResNet:
@@ -89,10 +101,17 @@ def build(name: str, width: int | None, image_size: int, seed: int) -> ResNet:
         return ResNet(layout, width or layout.width, image_size)
 
 
+def _block(layout: Layout) -> type[BasicBlock | Bottleneck]:
+    from torchvision.models import resnet  # takes over a second, and plans alone need no network
+
+    return resnet.Bottleneck if layout.bottleneck else resnet.BasicBlock
+
+
 def _stage(block: type[BasicBlock | Bottleneck], channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
     out_channels = planes * block.expansion
     downsample = None
     if stride != 1 or channels != out_channels:
-        downsample = nn.Sequential(conv1x1(channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+        shortcut = nn.Conv2d(channels, out_channels, 1, stride, bias=False)
+        downsample = nn.Sequential(shortcut, nn.BatchNorm2d(out_channels))
     first = block(channels, planes, stride, downsample)
     return nn.Sequential(first, *(block(out_channels, planes) for _ in range(blocks - 1)))

@@ -15,9 +15,9 @@ from bench.data import load
 from bench.datasets._store import open_store
 from bench.evaluate.features import extract
 from bench.hardware import cores, prepare_process, reset_peak_memory
+from bench.observe import CURVE_IMAGES, GEOMETRY_IMAGES, geometry, pictured
 from bench.plan import open_dataset
 from bench.pretrain import Trainer
-from bench.run import CURVE_IMAGES, GEOMETRY_IMAGES, geometry
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -98,10 +98,11 @@ def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
 
     seen, epochs = len(data.train) + len(data.validation), trainer.total_steps // trainer.steps_per_epoch
     points = min(protocol.evaluate.curve_points, epochs)
-    pictures = seen * points + seen + len(data.test)
-    of_geometry = min(CURVE_IMAGES, len(data.train)) * points + min(GEOMETRY_IMAGES, len(data.train))
+    before = max(0, points - 1)  # the evaluation takes the features of the curve's last point
+    pictures = seen * before + seen + len(data.test)
+    of_geometry = min(CURVE_IMAGES, len(data.train)) * before + min(GEOMETRY_IMAGES, len(data.train))
     seconds = _warm_seconds(features, clock) / len(rows) * pictures
-    seconds += _warm_seconds(lambda: geometry(trainer, len(rows)), clock) / len(rows) * of_geometry
+    seconds += _warm_seconds(lambda: geometry(trainer, pictured(trainer, len(rows))), clock) / len(rows) * of_geometry
     return Estimate(pretraining, seconds, memory)
 
 

@@ -14,13 +14,6 @@ from typing import IO, Any
 
 JOINING = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
 """Variables by which processes find each other; those of a launcher around this command are not for its workers."""
-KEEP_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-"""Settings of glibc's malloc: large tensors stay in the heap. By default each is mapped afresh, and the page faults of
-every step took a seventh of it on a CPU."""
 MISTAKE, BROKEN_UP, STOPPED = 2, 3, 4
 """Exit codes of a worker: the user must mend something; its processes must start anew; it was asked to stop."""
 GRACE_SECONDS = 10
@@ -165,12 +158,12 @@ def _send(pipe: IO[str] | None, line: str) -> None:
 
 
 def _environment(threads: int, own_gpu: str | None) -> dict[str, str]:
-    """This process's environment, with the harness importable from any folder, its threads divided and memory kept."""
+    """This process's environment, with the harness importable from any folder and its threads divided."""
     root = str(Path(__file__).parent.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     inherited = {name: value for name, value in os.environ.items() if name not in JOINING}
     visible = {} if own_gpu is None else {"CUDA_VISIBLE_DEVICES": own_gpu}
-    return {**KEEP_MEMORY, **inherited, **visible, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
+    return {**inherited, **visible, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
 
 
 def _meeting_point() -> Any:

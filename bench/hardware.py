@@ -20,6 +20,8 @@ import torch
 from bench import __version__
 from bench.errors import UserError
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of <malloc.h>."""
 WITHOUT_MEMORY = ("can't allocate memory", "std::bad_alloc", "_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 """Parts of errors that have no class of their own; cuBLAS and its kind ask a GPU for memory without torch."""
 CODE = ("bench", "methods", "datasets", "reports", "slurm")
@@ -61,7 +63,8 @@ def _cpu_has_bfloat16() -> bool:
 def prepare_process(device: torch.device, threads: int) -> None:
     """Threads and arithmetic of this process: deterministic kernels on a CPU; on a GPU the fastest convolutions.
 
-    On a CPU the functions that make views are compiled too, or loaded, before any clock or peak of memory starts.
+    On a CPU the functions that make views are compiled too, or loaded, before any clock or peak of memory starts, and
+    freed memory is kept for the next step.
     Never TF32: what is called float32, objectives above all, has float32's mantissa.
     """
     torch.set_num_threads(threads)
@@ -70,12 +73,24 @@ def prepare_process(device: torch.device, threads: int) -> None:
         # Filling every new tensor with NaN is for finding bugs; it took 8 % of a step (paired, slim ResNet, 64 px).
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         importlib.import_module("bench.augment.compiled")
+        _keep_freed_memory()
     else:
         if device.index is not None:  # torch refuses plain "cuda", which is the current one anyhow
             torch.cuda.set_device(device)  # what takes the current one, as pinned memory does, means this one
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep large tensors in the heap, and what is freed until `reset_peak_memory`.
+
+    By default many are mapped afresh in every step, and the page faults took a seventh of it on a CPU.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's
+    if mallopt is not None:
+        mallopt(M_TRIM_THRESHOLD, -1)  # never
+        mallopt(M_MMAP_MAX, 0)
 
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:

@@ -7,29 +7,22 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from bench import checkpoint, distributed, interrupt, tensorboard
-from bench.analysis import representation
-from bench.augment import pipeline
+from bench import checkpoint, distributed, tensorboard
 from bench.data import Data
 from bench.errors import DataGone, less_memory
-from bench.evaluate.features import evaluation_mode, extract
-from bench.evaluate.knn import knn_predict
-from bench.evaluate.linear import accuracy
-from bench.evaluate.protocol import evaluate, labelled_features, part_features
 from bench.hardware import environment, is_out_of_memory, reset_peak_memory
 from bench.interrupt import Interrupted
 from bench.lock import LockLost
+from bench.observe import Observer
 from bench.pretrain import Progress, Trainer
-from bench.seeds import derive
 from bench.spec import RunSpec
 from bench.store import RunFolder, digests, disk_trouble
 
@@ -46,10 +39,6 @@ BITS = (
     "threads",
 )
 """Facts of environment.json on which the bits of a result hang."""
-GEOMETRY_IMAGES = 2048
-"""Training pictures on which the final encoder's geometry is measured (all, if there are fewer)."""
-CURVE_IMAGES = 512
-"""The same at the epochs of the learning curve."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +82,7 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
         folder.write_config(spec.canonical())
         folder.write_environment(here)
     trainer = Trainer(spec, data, settings.device)
+    observer = Observer(trainer)
     state, problems = distributed.share(checkpoint.load(folder) if leads else (None, []))
     earlier, incidents = 0.0, []
     if state is not None:
@@ -124,7 +114,7 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
     begin = trainer.progress.step, trainer.progress.rows
     with tensorboard.recorder(folder.events, *begin) if watched else nullcontext() as write_events:
         progress = trainer.train(
-            probe=lambda: _curve_point(spec, data, trainer),
+            probe=observer.curve_point,
             on_epoch=close_epoch,
             checkpoint=save_checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
@@ -136,7 +126,7 @@ def _execute(spec: RunSpec, data: Data, folder: RunFolder, settings: Settings) -
     if progress.first_bad_step is not None:
         outcome = _diverged(progress, trainer)
     else:
-        outcome = {"status": "completed", "reason": None, **_evaluate(spec, data, trainer, folder)}
+        outcome = {"status": "completed", "reason": None, **observer.evaluate(folder)}
         encoder = serialise(_portable(trainer.method.encoder.state_dict()))
         folder.write_binary(folder.encoder, lambda path: path.write_bytes(encoder))
     resolved = trainer.method.resolved()
@@ -160,93 +150,6 @@ def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
     return {"status": "diverged", "reason": f"the loss or the weights were not finite at step {step} (epoch {epoch})"}
 
 
-def _curve_point(spec: RunSpec, data: Data, trainer: Trainer) -> dict[str, float | None]:
-    """Columns of the learning curve: kNN accuracy on validation pictures, and the geometry so far."""
-    shape = geometry(trainer, CURVE_IMAGES)
-    knn = _validation_knn(spec, data, trainer)
-    return {"knn_validation": knn, **{f"geometry.{name}": value for name, value in shape.items()}}
-
-
-def _validation_knn(spec: RunSpec, data: Data, trainer: Trainer) -> float:
-    """Accuracy on validation pictures."""
-    wanted, encoder = spec.protocol.evaluate, trainer.method.encoder
-    size, precision = spec.protocol.image_size, spec.protocol.precision
-    train, validation = (part_features(encoder, data, part, size, precision) for part in (data.train, data.validation))
-    predictions = knn_predict(*train, validation.features, spec.dataset.classes, wanted.neighbours, wanted.temperature)
-    return accuracy(predictions, validation.labels)
-
-
-def _evaluate(spec: RunSpec, data: Data, trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
-    """Scores and geometry of the final encoder; test predictions and labels, by picture, go to predictions.npz.
-
-    With evaluate.test=false no number of the test split comes into being, and there are no predictions.
-    Raises Interrupted, between its parts, when bench.interrupt was asked for it.
-    """
-    protocol, encoder = spec.protocol, trainer.method.encoder
-    wanted = protocol.evaluate
-    seen = data if wanted.test else replace(data, test=data.validation)
-    _stop_if_asked()
-    parts = labelled_features(encoder, seen, protocol.image_size, protocol.precision)
-    _stop_if_asked()
-    evaluation = evaluate(parts, spec.dataset.classes, wanted.neighbours, wanted.temperature)
-    scores = evaluation.scores
-    if wanted.test:
-        labels = parts.test.labels.cpu().numpy().astype(evaluation.predictions["linear"].dtype)
-        arrays = {**evaluation.predictions, "labels": labels}
-        folder.write_binary(folder.predictions, lambda path: _save_arrays(path, arrays))
-    else:
-        scores = {name: score for name, score in scores.items() if name.endswith("_validation")}
-    _stop_if_asked()
-    shape = geometry(trainer, GEOMETRY_IMAGES)
-    supervised = trainer.method.needs_labels  # class means may span few dimensions: that is no collapse
-    collapsed = trainer.method.trains and not supervised
-    collapsed &= representation.is_collapsed(shape["effective_rank_embedding"], shape["negative_positives"])
-    return {"collapsed": collapsed, "scores": scores, "probe": evaluation.probe, "geometry": shape}
-
-
-def _stop_if_asked() -> None:
-    if interrupt.requested():
-        raise Interrupted
-
-
-@torch.no_grad()
-def geometry(trainer: Trainer, images: int) -> dict[str, Any]:
-    """Effective rank of features and embeddings of so many training pictures; how their views align, spread and repeat.
-
-    In float32 whatever the run's precision: the rounding of bfloat16 makes a collapsed embedding look rich.
-    """
-    method, data, spec = trainer.method, trainer.data, trainer.spec
-    size = spec.protocol.image_size
-    generator = torch.Generator().manual_seed(derive(spec.axis_seed("probe"), "geometry"))
-    rows = torch.randperm(len(data.train), generator=generator)[:images].to(data.train.device)
-    features = extract(method.encoder, data.train, size, data.mean, data.std, "float32", rows)
-    with evaluation_mode(method):
-        embeddings = method.embed(features)
-        parts = torch.split(rows, 512)
-        streamed = zip(parts, data.train.stream(parts), strict=True)
-        views = zip(*(_view_features(spec, data, trainer, *part) for part in streamed), strict=True)
-        first, second = (torch.cat(list(view)) for view in views)
-        negative = representation.negative_positives(method.embed(first), method.embed(second))
-    return {
-        "effective_rank": representation.effective_rank(features),
-        "effective_rank_embedding": representation.effective_rank(embeddings),
-        "alignment": representation.alignment(first, second),
-        "uniformity": representation.uniformity(first),
-        "redundancy": representation.redundancy(first, second),
-        "negative_positives": negative,
-    }
-
-
-def _view_features(spec: RunSpec, data: Data, trainer: Trainer, rows: Tensor, canvases: Tensor) -> list[Tensor]:
-    """Features (n, d) of the two large views of the pictures `rows`, drawn from the `probe` axis."""
-    seed, first = spec.axis_seed("probe"), int(rows[0])
-    parameters = [
-        pipeline.draw(spec.protocol.augment, view, data.train.sizes[rows], derive(seed, "geometry", first, view))
-        for view in range(pipeline.LARGE_VIEWS)
-    ]
-    return [trainer.method.encoder(view) for view in trainer.batches.views(canvases, parameters)]
-
-
 def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:
     """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up, and
     memory their highest: in the first a GPU also tries out which convolutions are fastest."""
@@ -266,11 +169,6 @@ def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:
 def _portable(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights as torchvision's ResNet names them, contiguous, on the CPU."""
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}
-
-
-def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with open(path, "wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
 
 
 def _explain(error: Exception, spec: RunSpec) -> str:

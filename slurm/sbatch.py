@@ -16,7 +16,6 @@ from typing import Any
 
 import bench
 from bench.errors import UserError
-from bench.group import KEEP_MEMORY
 from bench.slurm.profile import Profile
 
 ANSWER_SECONDS = 300
@@ -98,7 +97,7 @@ def _exports(profile: Profile) -> list[str]:
     root = Path(bench.__file__).parent.parent
     return [
         f'export PYTHONPATH={shlex.quote(str(root))}"${{PYTHONPATH:+:$PYTHONPATH}}"',
-        *(f"export {name}={value}" for name, value in {"OMP_NUM_THREADS": profile.cpus, **KEEP_MEMORY}.items()),
+        f"export OMP_NUM_THREADS={profile.cpus}",
         *(f"export {name}={shlex.quote(value)}" for name, value in profile.environment.items()),
     ]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,11 +62,6 @@ def main(arguments: argparse.Namespace) -> int:
     for name in what:
         if name not in WHAT:
             raise UserError(f"--what: there is no '{name}'.{suggest(name, WHAT)}")
-    from bench.group import KEEP_MEMORY
-
-    if not set(KEEP_MEMORY) <= set(os.environ):
-        # As in the workers of `run`: malloc reads its settings when a process begins.
-        os.execve(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]], {**KEEP_MEMORY, **os.environ})
     from bench.cost import figures, table
     from bench.cost.record import Record
     from bench.files import write_text

@@ -122,11 +122,13 @@ def carry_out(arguments: argparse.Namespace, planned: Planner, report: Callable[
 
 
 def _here(arguments: argparse.Namespace, planned: Planner, report: Callable[[], None]) -> int:
-    from bench import inline, local
+    from bench import local
     from bench.hardware import resolve_device
 
     alone = arguments.executor == "inline"
     if alone:
+        from bench import inline  # with all that a run needs, which a plan does not
+
         arguments.processes, arguments.jobs = inline.processes(arguments.processes), inline.jobs(arguments.jobs)
     device = resolve_device(arguments.device)
     specs, preset = planned(device)

@@ -19,8 +19,8 @@ from bench.cost.record import Row, described_by
 from bench.data import Data
 from bench.evaluate.protocol import Parts, evaluate, labelled_features
 from bench.methods._momentum import Momentum
+from bench.observe import GEOMETRY_IMAGES, geometry, pictured
 from bench.pretrain import Trainer
-from bench.run import GEOMETRY_IMAGES, geometry
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -86,7 +86,7 @@ def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Ro
         contenders = {
             "features": features,
             "classifiers": classifiers,
-            "geometry": lambda: geometry(trainer, GEOMETRY_IMAGES),
+            "geometry": lambda: geometry(trainer, pictured(trainer, GEOMETRY_IMAGES)),
             "checkpoint": lambda: checkpoint.save(run, {"trainer": trainer.state(), "seconds": 0.0}),
         }
         for stage, contender in contenders.items():

@@ -235,7 +235,7 @@ def test_a_trainer_that_is_dropped_is_gone_with_its_processes(trainer_of):
 
 def test_evaluation_that_is_interrupted_goes_on_behind_the_last_step(trainer_of, tmp_path, monkeypatch):
     """Training is not repeated: its end is in the checkpoint."""
-    from bench import run
+    from bench import observe, run
     from bench.store import RunFolder
 
     trainer = trainer_of(streamed=False)
@@ -246,7 +246,7 @@ def test_evaluation_that_is_interrupted_goes_on_behind_the_last_step(trainer_of,
         raise interrupt.Interrupted
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "labelled_features", interrupted)
+        patched.setattr(observe, "evaluate", interrupted)
         with pytest.raises(interrupt.Interrupted):
             run.execute(trainer.spec, trainer.data, folder, settings)
     assert folder.result() is None

@@ -1,6 +1,7 @@
 """Peak memory: of the run at hand, not of what ran in the same process before. What a process does for its device."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -8,14 +9,14 @@ import pytest
 import torch
 
 from bench import hardware
-from bench.group import KEEP_MEMORY
 from bench.hardware import is_lost, prepare_process
 
 AFTER_A_LARGER_RUN = """
 import torch
-from bench.hardware import peak_memory_mib, reset_peak_memory
+from bench.hardware import peak_memory_mib, prepare_process, reset_peak_memory
 
 cpu = torch.device("cpu")
+prepare_process(cpu, 1)
 reset_peak_memory(cpu)
 before = peak_memory_mib(cpu)
 large = [torch.ones(2**20) for _ in range(128)]
@@ -29,16 +30,33 @@ print(during - before, peak_memory_mib(cpu) - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak cannot be reset")
 def test_a_run_does_not_inherit_the_memory_of_an_earlier_one():
-    done = subprocess.run(
-        [sys.executable, "-c", AFTER_A_LARGER_RUN],
-        env={**os.environ, **KEEP_MEMORY},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    done = subprocess.run([sys.executable, "-c", AFTER_A_LARGER_RUN], check=True, capture_output=True, text=True)
     during, after = map(float, done.stdout.split())
     assert during > 500
     assert after < 50
+
+
+PAGE_FAULTS = """
+import resource, sys, torch
+from bench.hardware import prepare_process
+
+if sys.argv[1] == "prepared":
+    prepare_process(torch.device("cpu"), 1)
+for step in range(12):
+    if step == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    parts = [torch.zeros(2**23) for _ in range(4)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_a_step_finds_the_memory_of_the_one_before():
+    def page_faults(*words):
+        words = [sys.executable, "-c", PAGE_FAULTS, *words]
+        return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+    assert page_faults("prepared") < page_faults("plain") / 20
 
 
 def test_a_gpu_without_a_number_is_the_current_one(monkeypatch):

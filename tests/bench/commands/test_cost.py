@@ -12,16 +12,8 @@ from bench import hardware
 from bench.cli import main
 from bench.cost import growth, harness, objective, peers, step, stream, turns, views
 from bench.cost.clock import Times
-from bench.group import KEEP_MEMORY
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Without the settings of malloc for which the command begins anew."""
-    for name, value in KEEP_MEMORY.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
