@@ -2,6 +2,12 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +24,7 @@ from bench.plan import Request, plan
 from bench.store import RunFolder
 from bench.tuning import TUNING_SEED, best_of, plan_trials, points, search_space, share_of, trained_steps, value_at
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 SEARCHES = [Search(0.05, 1.0), Search(1, 100, "linear"), Search(0.8, 0.996, "momentum")]
 
@@ -217,3 +224,28 @@ def test_tune_writes_a_recipe_goes_on_where_it_stopped_and_run_uses_it(tmp_path,
     assert found == {"gaussian": (5.0, 1e-3), "identity": (10.0, 0.0123)}
     # The settings of the network are those with which it was tuned: nothing was changed.
     assert {config["recipe"] for config in configs} == {"tuned (2 trials)"}
+
+
+@pytest.mark.slow
+def test_tuning_that_was_killed_ends_with_the_recipe_of_one_that_was_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["backbone.width=4", "projector.hidden=16", "projector.output=16", "image_size=8", "--epochs", "4"]
+    words = ["--methods", "smi,barlow", "--dataset", "digits", *small, "--trials", "3"]
+    tune = ["tune", *words, "--jobs", "2", "--output"]
+    assert main([*tune, "whole"]) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", *tune, "broken"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("broken/digits/*/*/*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 0 < len(list(tmp_path.glob("broken/digits/*/*/*/result.json"))) < 6, "it was not killed in the middle"
+    assert not (tmp_path / "broken/digits-quick.yaml").exists()
+    assert main([*tune, "broken"]) == 0
+    for name in ("digits-quick.yaml", "digits-quick.csv"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -142,7 +142,7 @@ def stop_in_step(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["smi", "moco", "swav"])
+@pytest.mark.parametrize("method", ["smi", "moco", "swav", "dino", "minc"])
 def test_a_run_stopped_at_every_third_step_ends_as_if_it_never_was(
     method, spec_of, carry_out, stop_in_step, outcome, tmp_path
 ):
