@@ -32,6 +32,8 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.reports.verify import verify
 
     if arguments.report.suffix == ".md":
+        if arguments.outputs:
+            raise UserError("A page is verified from the results that the .yaml beside it names: give it alone.")
         return _verify_page(arguments.report)
     if (arguments.report / "claims.csv").is_file():
         return _verify_claims(arguments.report, arguments.outputs or [arguments.report], arguments.claims)
