@@ -24,10 +24,8 @@ EXPANSION = 4
 
 @dataclass(frozen=True)
 class Layout:
-    """Residual blocks, their number per stage, width of the first stage, largest image whose stem keeps every pixel.
-
-    A bottleneck's output is EXPANSION times as wide as its stage.
-    """
+    """Kind of residual block (bottlenecks widen their stage by EXPANSION), blocks per stage, width of the first stage,
+    largest image whose stem keeps every pixel."""
 
     bottleneck: bool
     stages: tuple[int, ...]
@@ -40,9 +38,9 @@ class Layout:
 
 
 LAYOUTS = {
-    "resnet18": Layout(False, (2, 2, 2, 2), 64, 64),
-    "resnet50": Layout(True, (3, 4, 6, 3), 64, 64),
-    "slim": Layout(False, (1, 1, 1), 32, 32),
+    "resnet18": Layout(bottleneck=False, stages=(2, 2, 2, 2), width=64, full_resolution=64),
+    "resnet50": Layout(bottleneck=True, stages=(3, 4, 6, 3), width=64, full_resolution=64),
+    "slim": Layout(bottleneck=False, stages=(1, 1, 1), width=32, full_resolution=32),
 }
 
 

@@ -99,7 +99,7 @@ def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
     seen, epochs = len(data.train) + len(data.validation), trainer.total_steps // trainer.steps_per_epoch
     points = min(protocol.evaluate.curve_points, epochs)
     before = max(0, points - 1)  # the evaluation takes the features of the curve's last point
-    pictures = seen * before + seen + len(data.test)
+    pictures = seen * before + seen + len(data.test) * protocol.evaluate.test
     of_geometry = min(CURVE_IMAGES, len(data.train)) * before + min(GEOMETRY_IMAGES, len(data.train))
     seconds = _warm_seconds(features, clock) / len(rows) * pictures
     seconds += _warm_seconds(lambda: geometry(trainer, pictured(trainer, len(rows))), clock) / len(rows) * of_geometry

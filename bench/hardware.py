@@ -63,17 +63,16 @@ def _cpu_has_bfloat16() -> bool:
 def prepare_process(device: torch.device, threads: int) -> None:
     """Threads and arithmetic of this process: deterministic kernels on a CPU; on a GPU the fastest convolutions.
 
-    On a CPU the functions that make views are compiled too, or loaded, before any clock or peak of memory starts, and
-    freed memory is kept for the next step.
+    On a CPU the functions that make views are compiled too, or loaded, before any clock or peak of memory starts.
     Never TF32: what is called float32, objectives above all, has float32's mantissa.
     """
     torch.set_num_threads(threads)
+    _keep_freed_memory()
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
         # Filling every new tensor with NaN is for finding bugs; it took 8 % of a step (paired, slim ResNet, 64 px).
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         importlib.import_module("bench.augment.compiled")
-        _keep_freed_memory()
     else:
         if device.index is not None:  # torch refuses plain "cuda", which is the current one anyhow
             torch.cuda.set_device(device)  # what takes the current one, as pinned memory does, means this one

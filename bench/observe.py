@@ -30,7 +30,7 @@ CURVE_IMAGES = 512
 BLOCK = 512
 """Pictures whose features are taken at a time, which the bits of a feature may hang on."""
 
-Features = TypeVar("Features")
+T = TypeVar("T")
 
 
 class Pictured(NamedTuple):
@@ -100,18 +100,19 @@ class Observer:
     def _labelled(self, name: str, part: Images) -> Labelled:
         encoder, protocol = self._trainer.method.encoder, self._spec.protocol
         size, precision = protocol.image_size, protocol.precision
-        return self._once(name, lambda: part_features(encoder, self._data, part, size, precision))
+        return self._kept_at_the_end(name, lambda: part_features(encoder, self._data, part, size, precision))
 
     def _geometry(self, images: int) -> dict[str, Any]:
         most = GEOMETRY_IMAGES if self._ended else images
-        return geometry(self._trainer, self._once("geometry", lambda: pictured(self._trainer, most)).head(images))
+        features = self._kept_at_the_end("geometry", lambda: pictured(self._trainer, most))
+        return geometry(self._trainer, features.head(images))
 
-    def _once(self, name: str, take: Callable[[], Features]) -> Features:
+    def _kept_at_the_end(self, name: str, take: Callable[[], T]) -> T:
         if not self._ended:  # while training goes on nobody needs them again
             return take()
         if name not in self._final:
             self._final[name] = take()
-        found: Features = self._final[name]
+        found: T = self._final[name]
         return found
 
     @property

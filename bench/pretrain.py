@@ -102,7 +102,7 @@ class Trainer:
                 since = time.perf_counter()
         finally:
             self.batches.end_ahead()
-            self.run_without_graphs()  # evaluation may want the memory
+            self.run_without_graphs()  # classifiers may want the memory
         return progress
 
     def state(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def render(record: Record) -> str:
     commits = dict.fromkeys(row["commit"] for row in record.rows)
     about = (
         f"{where}; commit {', '.join(commits)}. Times are medians of "
-        f"{'wall milliseconds' if kind == 'wall_ms' else 'CPU milliseconds (of the clock where a column says so)'} "
+        f"{'wall milliseconds' if kind == 'wall_ms' else 'CPU milliseconds (wall-clock time where a column says so)'} "
         "over rounds in which all contenders take turns; "
         "cost.json has both clocks, quartiles and numbers of rounds."
     )

@@ -1,5 +1,8 @@
 """Encoders load straight into torchvision's ResNets and compute the same."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -51,3 +54,19 @@ def test_weights_follow_their_own_seed_alone():
     other = backbones.build("slim", None, 16, seed=4).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_the_gradient_of_the_pooled_features_is_channels_last():
+    """As all else of a step: the ReLU before the pooling would have to turn it."""
+    encoder = backbones.build("slim", 8, image_size=16, seed=1).to(memory_format=torch.channels_last)
+    maps = encoder.feature_map(torch.randn(4, 3, 16, 16).to(memory_format=torch.channels_last))
+    encoder.feature_map = lambda images: maps
+    (gradient,) = torch.autograd.grad(encoder(None).square().sum(), maps)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(encoder(None), torch.nn.functional.adaptive_avg_pool2d(maps, 1).flatten(1))
+
+
+def test_plans_are_made_without_torchvision():
+    """Its import takes over a second, and only who builds a network needs it."""
+    code = "import sys, bench.plan, bench.local; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,9 +16,13 @@ CPU = torch.device("cpu")
 WORDS = ["epochs=3", "batch_size=64", "backbone.width=4", "projector.hidden=8", "projector.output=8"]
 
 
-@pytest.mark.parametrize(("method", "points"), [("barlow", 3), ("random", 1)])  # which is not trained for 3 epochs
-def test_steps_and_pictures_are_counted(method, points, tmp_path):
-    request = Request([parse(method)], ["digits"], [0], "quick", WORDS, tmp_path, recipe="none")
+@pytest.mark.parametrize(
+    ("method", "points", "tested"),
+    [("barlow", 3, True), ("barlow", 3, False), ("random", 1, True)],  # random is not trained for 3 epochs
+)
+def test_steps_and_pictures_are_counted(method, points, tested, tmp_path):
+    words = [*WORDS, f"evaluate.test={str(tested).lower()}"]
+    request = Request([parse(method)], ["digits"], [0], "quick", words, tmp_path, recipe="none")
     (spec,) = plan(request, CPU)
     trainer = Trainer(spec, load(open_store(open_dataset("digits"), tmp_path, None), CPU), CPU)
     ticks = itertools.count()  # every reading is a second after the one before
@@ -26,7 +30,7 @@ def test_steps_and_pictures_are_counted(method, points, tmp_path):
     assert found.pretraining == trainer.total_steps
     data = trainer.data
     training, validation, test = (len(part) for part in (data.train, data.validation, data.test))
-    pictures = points * (training + validation) + test  # the last point's serve the evaluation, too
+    pictures = points * (training + validation) + test * tested  # the last point's serve the evaluation, too
     of_geometry = (points - 1) * 512 + min(2048, training)
     assert found.features == pytest.approx((pictures + of_geometry) / 512)
     assert found.seconds == found.pretraining + found.features

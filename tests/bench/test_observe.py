@@ -39,28 +39,31 @@ def test_numbers_are_those_of_features_of_their_own(trainer, tmp_path, monkeypat
     for folder in folders:
         assert folder.lock.acquire()
     found = observer.evaluate(folders[0])
-    monkeypatch.setattr(fresh, "_once", lambda name, take: take())
+    monkeypatch.setattr(fresh, "_kept_at_the_end", lambda name, take: take())
     assert fresh.evaluate(folders[1]) == found
     assert found["scores"]["knn_validation"] == rows[-1]["knn_validation"]
     assert found["geometry"] == observe.geometry(trainer, observe.pictured(trainer, observe.GEOMETRY_IMAGES))
 
 
-def test_every_picture_is_encoded_once_after_the_last_step(trainer, tmp_path, monkeypatch):
-    seen = []
-    extract = observe.extract
+def test_nothing_is_encoded_twice_after_the_last_step(trainer, tmp_path):
+    """What is scored, in the run's precision, and for the geometry, in float32, pictures and two views of each."""
+    seen = {"before": 0, "at the end": 0}
 
-    def counted(encoder, images, *rest):
-        seen.append((trainer.progress.step, len(rest[4]) if len(rest) > 4 else len(images)))
-        return extract(encoder, images, *rest)
+    def count(encoder, inputs):
+        if not encoder.training:
+            ended = trainer.progress.step == trainer.total_steps
+            seen["at the end" if ended else "before"] += len(inputs[0])
 
-    monkeypatch.setattr(observe, "extract", counted)
-    monkeypatch.setattr("bench.evaluate.protocol.extract", counted)
+    trainer.method.encoder.register_forward_pre_hook(count)
     observer = observe.Observer(trainer)
     finish(trainer, observer)
     folder = RunFolder(tmp_path / "o", trainer.spec.id)
     assert folder.lock.acquire()
     observer.evaluate(folder)
-    data, last = trainer.data, trainer.total_steps
-    training, validation, test = (len(part) for part in (data.train, data.validation, data.test))
-    assert sorted(n for step, n in seen if step == last) == sorted([training, training, validation, test])
-    assert sorted(n for step, n in seen if step < last) == sorted([512, training, validation])
+    training, validation, test = (
+        len(part) for part in (trainer.data.train, trainer.data.validation, trainer.data.test)
+    )
+    assert seen == {
+        "before": training + validation + 3 * observe.CURVE_IMAGES,
+        "at the end": training + validation + test + 3 * min(training, observe.GEOMETRY_IMAGES),
+    }
