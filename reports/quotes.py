@@ -27,7 +27,8 @@ class Quote:
 
     `file` is a CSV or cost.json relative to the file of quotes. The number is its `column` in the one row where `rows`
     have these values, with the columns `ends` as interval; or, of a results.csv, the mean of `column` over the
-    completed runs of `arm` (method/hash) or its difference to that of `less`, with Welch's 95 % interval. It is
+    completed runs of `arm` (method/hash) or its difference to that of `less`, with Welch's 95 % interval; those at
+    other seeds in `also`, a second results.csv, are counted in. It is
     multiplied by `scale` and printed with `decimals`, a difference and what is `signed` with a sign.
     """
 
@@ -38,13 +39,15 @@ class Quote:
     ends: list[str] = field(default_factory=list)
     arm: str = ""
     less: str = ""
+    also: str = ""
     scale: float = 1.0
     decimals: int = 1
     signed: bool = False
 
     def __post_init__(self) -> None:
-        if bool(self.rows) == bool(self.arm) or (self.less and not self.arm) or len(self.ends) not in (0, 2):
-            raise UserError(f"'{self.says}': it needs rows (and two ends or none), or an arm (and less, perhaps).")
+        of_runs = bool(self.less or self.also)
+        if bool(self.rows) == bool(self.arm) or (of_runs and not self.arm) or len(self.ends) not in (0, 2):
+            raise UserError(f"'{self.says}': it needs rows (and two ends or none), or an arm (less and also, perhaps).")
 
 
 def read(path: Path) -> list[Quote]:
@@ -59,7 +62,8 @@ def made_again(quote: Quote, folder: Path) -> str:
     """The number as the page should print it. Raises UserError where it cannot be made."""
     path = folder / quote.file
     if quote.arm:
-        own, other = (_scores(path, arm, quote.column) if arm else [] for arm in (quote.arm, quote.less))
+        paths = [path, *([folder / quote.also] if quote.also else [])]
+        own, other = (_scores(paths, arm, quote.column) if arm else [] for arm in (quote.arm, quote.less))
         if not quote.less:
             return _number(statistics.summary(own).mean, quote, quote.signed)
         found = statistics.welch(own, other)
@@ -97,12 +101,15 @@ def covered(page: str, quotes: Sequence[Quote]) -> tuple[int, int]:
     return sum(any(start <= one < end for start, end in spans) for one in numbers), len(numbers)
 
 
-def _scores(path: Path, arm: str, column: str) -> list[float]:
-    runs = from_csv(path)
+def _scores(paths: Sequence[Path], arm: str, column: str) -> list[float]:
+    where = " and ".join(map(str, paths))
+    runs = pd.concat([from_csv(path) for path in paths])
     own = runs[(runs["method"] + "/" + runs["digest"] == arm) & (runs["status"] == "completed")]
+    if own["seed"].duplicated().any():
+        raise UserError(f"{where} have runs of {arm} at the same seed, which would be counted twice.")
     values: list[float] = own[column].dropna().tolist() if column in own else []
     if not values:
-        raise UserError(f"{path} has no completed run of {arm} with {column}.")
+        raise UserError(f"{where}: no completed run of {arm} with {column}.")
     return values
 
 

@@ -55,6 +55,18 @@ def test_a_difference_and_a_mean_of_runs(
     assert "'SMI has 53.04 %': 53.0 recomputed" in capsys.readouterr().out
 
 
+def test_runs_of_two_files_are_counted_together_and_none_twice(
+    arms: dict[str, str], write_run: Writer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, value in enumerate([0.58, 0.59], start=3):
+        write_run("smi", seed, value, output="later")
+    (tmp_path / "later.csv").write_text(to_csv(load([tmp_path / "later"]), tmp_path))
+    runs = {"file": "results.csv", "also": "later.csv", "column": "scores.linear", "scale": 100, "arm": arms["smi"]}
+    assert main(page(tmp_path, "55.2 %", {"says": "55.2 %", **runs})) == 0
+    assert main(page(tmp_path, "55.2 %", {"says": "55.2 %", **runs, "also": "results.csv"})) == 2
+    assert "counted twice" in capsys.readouterr().err
+
+
 def test_a_number_of_a_table_with_its_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = {"arm": ["a", "b"], "gain": [0.012, -0.02], "low": [0.001, -0.03], "high": [0.023, -0.01]}
     pd.DataFrame(table).to_csv(tmp_path / "table.csv", index=False)
