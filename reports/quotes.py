@@ -27,9 +27,9 @@ class Quote:
 
     `file` is a CSV or cost.json relative to the file of quotes. The number is its `column` in the one row where `rows`
     have these values, with the columns `ends` as interval; or, of a results.csv, the mean of `column` over the
-    completed runs of `arm` (method/hash) or its difference to that of `less`, with Welch's 95 % interval; those at
-    other seeds in `also`, a second results.csv, are counted in. It is
-    multiplied by `scale` and printed with `decimals`, a difference and what is `signed` with a sign.
+    completed runs of `arm` (method/hash) or its difference to that of `less`, with Welch's 95 % interval, the runs in
+    `also`, a second results.csv with other seeds, counted in. It is multiplied by `scale` and printed with `decimals`,
+    a difference and what is `signed` with a sign.
     """
 
     says: str
