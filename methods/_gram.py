@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bench.methods._pairs import sum_of_squares
+
 
 def gram_product(a: Tensor, z: Tensor) -> Tensor:
     """<A A^T, Z Z^T> (Frobenius) of (B, D) matrices, which is |A^T Z|^2 without anything of size D x D."""
@@ -28,13 +30,13 @@ class _GramProduct(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, z: Tensor) -> Tensor:
         gram_a, gram_z = a @ a.T, z @ z.T
         ctx.save_for_backward(a, z, gram_a, gram_z)
-        return (gram_a * gram_z).sum()
+        return torch.linalg.vecdot(gram_a, gram_z).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         a, z, gram_a, gram_z = ctx.saved_tensors
-        return (2 * gradient * gram_z) @ a, (2 * gradient * gram_a) @ z
+        return (gram_z @ a).mul_(2 * gradient), (gram_a @ z).mul_(2 * gradient)
 
 
 class _GramNorm(torch.autograd.Function):
@@ -46,11 +48,10 @@ class _GramNorm(torch.autograd.Function):
         ctx.of_rows = batch < width
         gram = z @ z.T if ctx.of_rows else z.T @ z
         ctx.save_for_backward(z, gram)
-        return gram.square().sum()
+        return sum_of_squares(gram)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         z, gram = ctx.saved_tensors
-        scaled = 4 * gradient * gram
-        return scaled @ z if ctx.of_rows else z @ scaled
+        return (gram @ z if ctx.of_rows else z @ gram).mul_(4 * gradient)

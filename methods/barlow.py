@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.api import Range, Search, Terms
 from bench.methods._gram import gram_product
 from bench.methods._joint_embedding import JointEmbedding
+from bench.methods._pairs import pair_sums, squares
 from bench.methods._standardise import at_least_float32, standardise
 
 
@@ -34,13 +35,10 @@ def objective(
     a, z = standardise(at_least_float32(za)), standardise(at_least_float32(zb))
     if (form or ("samples" if 4 * batch < 3 * width else "features")) == "samples":
         diagonal = (a * z).sum(0) / batch
-        total = gram_product(a, z) / batch**2
+        redundancy = gram_product(a, z) / batch**2 - diagonal.square().sum()
     else:
-        correlation = a.T @ z / batch
-        diagonal = correlation.diagonal()
-        total = correlation.square().sum()
+        diagonal, redundancy = pair_sums(a.T, z.T, 1 / batch, squares)
     invariance = (1 - diagonal).square().sum()
-    redundancy = total - diagonal.square().sum()
     terms = {"invariance": invariance, "redundancy": redundancy, "mean_correlation": diagonal.mean()}
     return scale * (invariance + lambda_ * redundancy), terms
 

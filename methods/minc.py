@@ -81,17 +81,18 @@ class MINC(Method):
         with torch.autocast(q1.device.type, enabled=False):
             fresh = _second_moment(torch.cat([gather(t1), gather(t2)]))
             self._fresh.append(fresh)
-            moment = torch.where(self.steps == 0, fresh, self.moment)
+            self.moment.lerp_(fresh, (self.steps == 0).to(fresh.dtype))
             scale, gha = self.config.scale, self.config.gha
-            loss, terms = objective(torch.cat([q1, q2]), torch.cat([t2, t1]), moment, scale, gha)
+            loss, terms = objective(torch.cat([q1, q2]), torch.cat([t2, t1]), self.moment, scale, gha)
         return loss, terms
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
         self.target.update(progress)
-        fresh = torch.stack(self._fresh).mean(0)
+        fresh = torch.stack(self._fresh).mean(0) if len(self._fresh) > 1 else self._fresh[0]
         self._fresh.clear()
-        self.moment.copy_(torch.where(self.steps == 0, fresh, fresh.lerp(self.moment, self.config.decay)))
+        share = torch.where(self.steps == 0, 1.0, 1 - self.config.decay)
+        self.moment.lerp_(fresh, share.to(fresh.dtype))
         self.steps += 1
 
     def resolved(self) -> dict[str, float]:
@@ -100,4 +101,4 @@ class MINC(Method):
 
 
 def _second_moment(z: Tensor) -> Tensor:
-    return z.T @ z / len(z)
+    return (z.T @ z).div_(len(z))

@@ -31,7 +31,7 @@ def objective(za: Tensor, zb: Tensor, temperature: float) -> tuple[Tensor, Terms
     of the same image as positive p, and all other 2B - 2 views as negatives. Beyond ROWS views similarities are made
     ROWS rows at a time, and again in the backward pass, so that memory grows with B instead of B^2.
     """
-    z = F.normalize(torch.cat([at_least_float32(za), at_least_float32(zb)]), dim=1)
+    z = torch.cat([F.normalize(at_least_float32(view), dim=1) for view in (za, zb)])
     count, batch = len(z), len(za)
     index = torch.arange(count, device=z.device)
     if count <= ROWS:
@@ -42,13 +42,14 @@ def objective(za: Tensor, zb: Tensor, temperature: float) -> tuple[Tensor, Terms
             for rows in torch.split(index, ROWS)
         ]
         loss, hits = (torch.stack(blocks).sum(0) / count).unbind()
-    return loss, {"positive_similarity": (z[:batch] * z[batch:]).sum(1).mean(), "instance_accuracy": hits.detach()}
+    positive = (z.detach()[:batch] * z.detach()[batch:]).sum(1).mean()
+    return loss, {"positive_similarity": positive, "instance_accuracy": hits.detach()}
 
 
 def _contrast(queries: Tensor, z: Tensor, rows: Tensor, batch: int, temperature: float) -> tuple[Tensor, Tensor]:
     """Mean loss, and share whose positive is nearest, of `queries` (n, D), which are the `rows` (n,) of z (2B, D)."""
     itself = rows[:, None] == torch.arange(len(z), device=z.device)
-    similarities = (queries @ z.T).masked_fill(itself, -torch.inf) / temperature
+    similarities = (queries @ z.T).masked_fill_(itself, -torch.inf).div_(temperature)
     positives = (rows + batch) % len(z)
     return F.cross_entropy(similarities, positives), (similarities.argmax(1) == positives).to(z.dtype).mean()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -21,6 +22,7 @@ from bench.api import Context, Range, Search, Terms
 from bench.errors import UserError
 from bench.methods._gather import world_size
 from bench.methods._joint_embedding import JointEmbedding
+from bench.methods._pairs import pair_sums, sum_of_squares
 from bench.methods._standardise import at_least_float32, standardise, standardise_rows
 
 
@@ -57,16 +59,18 @@ class Config:
             object.__setattr__(self, "centre", "batch" if self.form == "fisher" else "feature")
 
 
-def correlations(za: Tensor, zb: Tensor, level: str, centre: str | None) -> Tensor:
-    """Pairwise correlations: R (B, B) between samples, or C (D, D) between features of standardised embeddings."""
-    za, zb = at_least_float32(za), at_least_float32(zb)
+def normalised(z: Tensor, level: str, centre: str | None) -> tuple[Tensor, float]:
+    """Rows X (n, k) of one view and a scale, so that scale X_a X_b^T are the pairwise correlations of the two views.
+
+    R (B, B) between samples, or C (D, D) between features, standardised over the batch.
+    """
+    z = at_least_float32(z)
+    batch, width = z.shape
     if level == "feature":
-        return standardise(za).T @ standardise(zb) / za.shape[0]
+        return standardise(z).T, 1 / batch
     if centre == "feature":
-        return standardise_rows(za) @ standardise_rows(zb).T / za.shape[1]
-    if centre == "batch":
-        za, zb = standardise(za), standardise(zb)
-    return F.normalize(za, dim=1, eps=1e-8) @ F.normalize(zb, dim=1, eps=1e-8).T
+        return standardise_rows(z), 1 / width
+    return F.normalize(standardise(z) if centre == "batch" else z, dim=1, eps=1e-8), 1.0
 
 
 def gaussian_mutual_information(rho: Tensor, epsilon: float) -> Tensor:
@@ -82,22 +86,49 @@ def objective(za: Tensor, zb: Tensor, config: Config) -> tuple[Tensor, Terms]:
     fisher: -mean atanh((1 - epsilon) rho_ii) + w mean M_ij;  atanh(rho) = f(rho) + log(1 + rho) knows the sign
     """
     assert config.w is not None
-    rho = correlations(za, zb, config.level, config.centre)
-    information = gaussian_mutual_information(rho, config.epsilon)
+    (a, scale), (b, _) = (normalised(z, config.level, config.centre) for z in (za, zb))
+    positives, total, magnitude, saturated = pair_sums(a, b, scale, partial(_off_diagonal, config=config))
+    size = len(positives)
+    pairs = size * (size - 1)
+    information = gaussian_mutual_information(positives, config.epsilon)
     if config.form == "match":
-        matched = rho if config.transform == "identity" else information / (-0.5 * math.log(config.epsilon))
-        alignment = (1 - matched.diagonal()).square().mean()
-        redundancy = _off_diagonal_mean(matched.square())
+        matched = positives if config.transform == "identity" else information / _most(config)
+        alignment = (1 - matched).square().mean()
+    elif config.form == "maxmin":
+        alignment = -information.mean()
     else:
-        positives = rho.diagonal()
-        gain = information.diagonal() if config.form == "maxmin" else torch.atanh((1 - config.epsilon) * positives)
-        alignment = -gain.mean()
-        redundancy = _off_diagonal_mean(information)
+        alignment = -torch.atanh((1 - config.epsilon) * positives).mean()
+    redundancy = total / pairs
+    seen = positives.detach()
     return alignment + config.w * redundancy, {
         "alignment": alignment,
         "redundancy": redundancy,
-        **_diagnostics(rho.detach(), information.detach(), config.epsilon),
+        "positive_correlation": seen.mean(),
+        "negative_correlation": magnitude / pairs,
+        "negative_positives": (seen < 0).to(seen.dtype).mean(),
+        "positive_information": information.detach().mean(),
+        "saturated": (torch.count_nonzero(seen.square() > 1 - config.epsilon) + saturated) / size**2,
     }
+
+
+def _off_diagonal(rho: Tensor, config: Config) -> tuple[Tensor, ...]:
+    """Sum and slope of the redundancy's entries, m^2, rho^2 or M; the sum of |rho| and how many saturate f."""
+    square = rho.square()
+    magnitude = torch.linalg.vector_norm(rho, 1, dim=1).sum()
+    saturated = torch.count_nonzero(square > 1 - config.epsilon)
+    if config.transform == "identity":
+        return square.sum(), rho.mul_(2), magnitude, saturated
+    information = torch.log1p(square.mul_(config.epsilon - 1)).mul_(-0.5)
+    slope = rho.div_(square.add_(1)).mul_(1 - config.epsilon)  # of M: (1 - epsilon) rho / (1 - (1 - epsilon) rho^2)
+    if config.form == "match":
+        total = sum_of_squares(information) / _most(config) ** 2
+        return total, slope.mul_(information).mul_(2 / _most(config) ** 2), magnitude, saturated
+    return information.sum(), slope, magnitude, saturated
+
+
+def _most(config: Config) -> float:
+    """max M, the mutual information at |rho| = 1."""
+    return -0.5 * math.log(config.epsilon)
 
 
 class SMI(JointEmbedding):
@@ -119,19 +150,3 @@ class SMI(JointEmbedding):
 
     def objective(self, za: Tensor, zb: Tensor) -> tuple[Tensor, Terms]:
         return objective(za, zb, self.config)
-
-
-def _off_diagonal_mean(matrix: Tensor) -> Tensor:
-    size = matrix.shape[0]
-    return (matrix.sum() - matrix.diagonal().sum()) / (size * (size - 1))
-
-
-def _diagnostics(rho: Tensor, information: Tensor, epsilon: float) -> Terms:
-    positives = rho.diagonal()
-    return {
-        "positive_correlation": positives.mean(),
-        "negative_correlation": _off_diagonal_mean(rho.abs()),
-        "negative_positives": (positives < 0).to(rho.dtype).mean(),
-        "positive_information": information.diagonal().mean(),
-        "saturated": (rho.square() > 1 - epsilon).to(rho.dtype).mean(),
-    }

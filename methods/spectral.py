@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.api import Range, Search, Terms
 from bench.methods._joint_embedding import JointEmbedding
+from bench.methods._pairs import pair_sums, squares
 from bench.methods._standardise import at_least_float32
 
 
@@ -24,10 +25,9 @@ def objective(za: Tensor, zb: Tensor, mu: float) -> tuple[Tensor, Terms]:
     Rows longer than sqrt(mu) are cut to that length first. The scale 1 / mu is the official code's.
     """
     a, b = _within(at_least_float32(za), mu), _within(at_least_float32(zb), mu)
-    products, batch = a @ b.T, len(a)
-    positives = products.diagonal()
-    attraction = positives.mean()
-    repulsion = (products.square().sum() - positives.square().sum()) / (batch * (batch - 1))
+    batch = len(a)
+    positives, total = pair_sums(a, b, 1.0, squares)
+    attraction, repulsion = positives.mean(), total / (batch * (batch - 1))
     return (repulsion - 2 * attraction) / mu, {"attraction": attraction, "repulsion": repulsion}
 
 
