@@ -55,5 +55,5 @@ class _PairSums(torch.autograd.Function):
 
 
 def _product(matrix: Tensor, x: Tensor) -> Tensor:
-    """matrix @ x in the memory layout of x, which may be a transposed view."""
-    return torch.mm(matrix, x, out=torch.empty_like(x))
+    """matrix @ x, laid out as x is: what comes before a transposed view would copy anything else."""
+    return matrix @ x if x.is_contiguous() else (x.T @ matrix.T).T

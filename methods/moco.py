@@ -164,4 +164,4 @@ def _cross_entropy(similarities: Tensor, positives: Tensor, temperature: float) 
     hits = (similarities.argmax(1) == positives).to(similarities.dtype).mean()
     positive = similarities.gather(1, positives[:, None]).mean()
     terms = {"positive_similarity": positive, "instance_accuracy": hits}
-    return F.cross_entropy(similarities / temperature, positives), terms
+    return F.cross_entropy(similarities.div_(temperature), positives), terms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -16,6 +17,7 @@ from bench.methods._standardise import at_least_float32
 
 ROWS = 4096
 """Views whose similarities to all are in memory at once."""
+_again_in_backward = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def objective(za: Tensor, zb: Tensor, temperature: float) -> tuple[Tensor, Terms
         loss, hits = _contrast(z, z, index, batch, temperature)
     else:
         blocks = [
-            torch.stack(checkpoint(_contrast, z[rows], z, rows, batch, temperature, use_reentrant=False)) * len(rows)
+            torch.stack(_again_in_backward(_contrast, z[rows], z, rows, batch, temperature)) * len(rows)
             for rows in torch.split(index, ROWS)
         ]
         loss, hits = (torch.stack(blocks).sum(0) / count).unbind()

@@ -128,21 +128,24 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
             trainer.batches.views(batch.canvases, _drawn(trainer, batch.rows))
 
     def encoder() -> None:
-        features = [method.encoder(view) for view in large]
+        with trainer.forward_pass():
+            features = [method.encoder(view) for view in large]
         torch.autograd.backward(features, [batch.feature_gradient] * len(features))
         _drop_gradients(method)
 
     def whole_method() -> None:
-        loss, _ = method(batch.views, batch.rows, batch.labels)
+        with trainer.forward_pass():
+            loss, _ = method(batch.views, batch.rows, batch.labels)
         loss.backward()
         method.after_step(0.5)
         _drop_gradients(method)
 
     def floor() -> None:
-        for target in targets:
-            for view in large:
-                target(view)
-        embeddings = [method.embed(method.encoder(view)) for view in large]
+        with trainer.forward_pass():
+            for target in targets:
+                for view in large:
+                    target(view)
+            embeddings = [method.embed(method.encoder(view)) for view in large]
         torch.autograd.backward(embeddings, [batch.embedding_gradient.to(z.dtype) for z in embeddings])
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -157,18 +160,23 @@ def stages(trainer: Trainer) -> dict[str, Callable[[], object]]:
 
     side = MATRIX if device.type == "cpu" else GPU_MATRIX
     matrix = torch.randn(side, side, device=device)
-    calls = {
+
+    def matmul() -> None:
+        with trainer.forward_pass():
+            matrix @ matrix
+
+    calls: dict[str, Callable[[], object]] = {
         "floor": floor,
         "gather": lambda: data.train.canvases(batch.rows),
         "views": views,
         "encoder": encoder,
         "method": whole_method,
         "optimiser": optimiser,
-        "matmul": lambda: matrix @ matrix,
+        "matmul": matmul,
     }
     if trainer.batches.replayed:
         del calls["gather"]  # part of the views
-    return {name: _in_forward_pass(call, trainer) for name, call in calls.items()}
+    return calls
 
 
 def _ready(trainer: Trainer) -> Ready:
@@ -193,14 +201,6 @@ def _drawn(trainer: Trainer, rows: Tensor) -> list[pipeline.Parameters]:
     """Parameters of every view of the pictures `rows`."""
     augment, sizes = trainer.spec.protocol.augment, trainer.data.train.sizes[rows]
     return [pipeline.draw(augment, view, sizes, view) for view in range(augment.views)]
-
-
-def _in_forward_pass(call: Callable[[], object], trainer: Trainer) -> Callable[[], object]:
-    def inside() -> None:
-        with trainer.forward_pass():
-            call()
-
-    return inside
 
 
 def _drop_gradients(method: Method) -> None:
