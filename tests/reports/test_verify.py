@@ -163,6 +163,7 @@ def test_what_only_predictions_tell_is_left_out_without_the_folders(write_run: W
     assert verify(report, []).drifts == []
 
 
+VERDICTS = sorted(path.parent for path in (ROOT / "results").rglob("claims.md"))
 COSTS = sorted({path.parent for place in ("docs", "results") for path in (ROOT / place).rglob("cost.md")})
 COMMITTED = [
     ROOT / "docs" / "example-report",
@@ -198,9 +199,12 @@ def test_a_number_changed_in_a_page_of_costs_is_named(tmp_path: Path, capsys: py
     assert "is no record of costs" in capsys.readouterr().err
 
 
-def test_the_committed_verdicts_follow_from_the_committed_studies(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("folder", VERDICTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_committed_verdicts_follow_from_the_committed_studies(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert len(COMMITTED) > 5
-    assert main(["verify", str(ROOT / "results")]) == 0, capsys.readouterr().out
+    assert main(["verify", str(folder)]) == 0, capsys.readouterr().out
 
 
 def test_a_run_that_changed_or_went_is_named(report: Path, experiment: Path) -> None:
