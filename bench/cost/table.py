@@ -88,6 +88,10 @@ def _steps(rows: Sequence[Row], kind: str) -> str:
     )
 
 
+_MEMORY = {"memory_mib": "tensors (MiB)", "total_mib": "with weights and state (MiB)"}
+"""Columns of a step's memory, as far as a record has them, and what its table calls them."""
+
+
 def _turns(rows: Sequence[Row], kind: str) -> str:
     table = []
     for method, own in by_method(rows).items():
@@ -97,14 +101,14 @@ def _turns(rows: Sequence[Row], kind: str) -> str:
         cells += [f"{step['ratio']:.3f} [{step['ratio_low']:.3f}, {step['ratio_high']:.3f}]"]
         alone = stages.get("objective")
         cells += [_number(alone[kind]), f"{100 * alone['ratio']:.2g}"] if alone else ["", ""]
-        cells += [_number(step["memory_mib"])] if "memory_mib" in step else []
+        cells += [_number(step[column]) for column in _MEMORY if column in step]
         table.append([method, *cells])
     if not table:
         return ""
     first = rows[0]
     whose = f"{first['method']}'s"
     head = ["method", "step [quartiles]", f"x {whose} [quartiles]", "objective alone", f"% of {whose} step"]
-    head += ["tensors (MiB)"] if "memory_mib" in first else []
+    head += [title for column, title in _MEMORY.items() if column in first]
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, embeddings of "
         f"{first['width']}, {first['precision']}; {first['rounds']} rounds. Ratios are medians over rounds.\n\n"

@@ -26,7 +26,8 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
 
     What disturbs the machine disturbs all alike. `ratio` is to the step of the first run, for objectives too: one
     step for all, since steps of one network differ by more than the objectives take. A step's `memory_mib` is the most
-    that its tensors take at once beyond weights and the optimiser's state, without CUDA graphs.
+    that its tensors take at once beyond weights and the optimiser's state, without CUDA graphs; `total_mib` has in it
+    what stays from step to step, too: weights, the optimiser's state, momentum copies of the network, queues.
     """
     contenders: dict[str, Contender] = {}
     trainers = [Trainer(spec, data, device) for spec in specs]
@@ -51,8 +52,15 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
                 "width": spec.protocol.projector.output,
                 **own.numbers(),
                 **paired_ratio(own, first, device),
-                **({"memory_mib": peak_tensor_mib(trainer.measure_step, device)} if stage == "step" else {}),
+                **(_memory(trainer, device) if stage == "step" else {}),
             }
+
+
+def _memory(trainer: Trainer, device: torch.device) -> dict[str, float]:
+    passing = peak_tensor_mib(trainer.measure_step, device)
+    slots = [value for slot in trainer.optimizer.state.values() for value in slot.values()]
+    staying = [*trainer.method.parameters(), *trainer.method.buffers(), *filter(torch.is_tensor, slots)]
+    return {"memory_mib": passing, "total_mib": passing + sum(tensor.nbytes for tensor in staying) / 2**20}
 
 
 def _objective(spec: RunSpec, device: torch.device) -> Callable[[], object] | None:

@@ -48,6 +48,9 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     assert 0 < turns["byol", "objective"] < 1
     memory = {row["method"]: row["memory_mib"] for row in kept["rows"] if row.get("stage") == "step" and "width" in row}
     assert memory["byol"] > memory["barlow"] > 0  # it runs a target network too
+    whole = {row["method"]: row["total_mib"] for row in kept["rows"] if row.get("stage") == "step" and "width" in row}
+    staying = {method: whole[method] - memory[method] for method in whole}
+    assert staying["byol"] > 1.3 * staying["barlow"] > 0  # and keeps it
     assert "tensors (MiB)" in page
     assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
         "step.png",
