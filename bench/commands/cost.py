@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> int:
     for name in what:
         if name not in WHAT:
             raise UserError(f"--what: there is no '{name}'.{suggest(name, WHAT)}")
-    from bench.cost import figures, table
+    from bench.cost import figures, peers, table
     from bench.cost.record import Record
     from bench.files import write_text
     from bench.hardware import environment, prepare_process, resolve_device
@@ -73,7 +73,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--threads {arguments.threads}: at least one.")
     prepare_process(device, arguments.threads)
     with disk_errors(arguments.output):
-        record = Record(arguments.output, environment(device, arguments.threads), what)
+        versions = {"others": peers.versions()}
+        record = Record(arguments.output, environment(device, arguments.threads) | versions, what)
         for row in _rows(what, arguments, device):
             record.add(row)
         page = table.render(record)

@@ -11,7 +11,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,6 +40,11 @@ CALLS_ON_GPU = 100
 def installed() -> list[str]:
     """Which of the libraries are there."""
     return [name for name, found in (("lightly", find_spec("lightly")), ("solo-learn", _solo_root())) if found]
+
+
+def versions() -> dict[str, str]:
+    """Of torchvision and of the libraries that are there."""
+    return {name: version(name) for name in ("torchvision", *installed())}
 
 
 def losses() -> dict[str, nn.Module]:

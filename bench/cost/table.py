@@ -15,7 +15,9 @@ STAGES = ("gather", "views", "encoder", "heads, objective", "optimiser", "rest")
 def render(record: Record) -> str:
     """The whole page."""
     known = record.environment
-    where = f"{known['hardware']}, torch {known['torch']}, Python {known['python']}, {known['threads']} thread(s)"
+    versions = {"torch": known["torch"], "Python": known["python"], **known.get("others", {})}
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    where = f"{known['hardware']}, {named}, {known['threads']} thread(s)"
     kind = clock(record)
     commits = dict.fromkeys(row["commit"] for row in record.rows)
     about = (

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +56,7 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     staying = {method: whole[method] - memory[method] for method in whole}
     assert staying["byol"] > 1.3 * staying["barlow"] > 0  # and keeps it
     assert "tensors (MiB)" in page
+    assert f"torchvision {kept['environment']['others']['torchvision']}" in page
     assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
         "step.png",
         "objective-ms.png",
@@ -144,3 +149,22 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, complaint):
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_script_for_a_gpu_measures_everything_and_goes_on(tmp_path):
+    """As it stands, on a CPU, small; what was finished is not measured again."""
+    script = Path(step.__file__).with_name("gpu.sh")
+    environment = {**os.environ, "DEVICE": "cpu", "SIZE": "16", "EPOCHS": "1", "DATA_ROOT": str(tmp_path / "data")}
+    environment |= {"GRID": "--batch-sizes 8 --widths 4", "PYTHON": sys.executable, "TARGET": "0.01"}
+    command = ["sh", str(script), str(tmp_path / "gpu"), "digits", "digits", *WORDS[:-1], "image_size=16"]
+    command += ["backbone.name=slim"]
+    first = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=script.parents[2])
+    assert first.returncode == 0, first.stderr[-2000:]
+    done = {path.name for path in (tmp_path / "gpu/done").iterdir()}
+    assert done == {"steps", "peers", "large", "objectives", "runs", "target", "views"}
+    for folder in ("small", "large", "objective"):
+        assert (tmp_path / "gpu" / folder / "cost.md").exists()
+    assert (tmp_path / "gpu/small/trace.json.gz").exists()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=script.parents[2])
+    assert again.stdout.splitlines() == [f"gpu.sh: written to {tmp_path / 'gpu'}"]
