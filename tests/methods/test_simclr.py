@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bench.cost.counters import peak_tensor_mib
 from bench.methods import simclr
 from bench.methods.simclr import objective
 
@@ -33,6 +34,21 @@ def test_in_blocks_of_rows_it_is_the_same(rows, monkeypatch, embeddings, agrees)
     blocked, blocked_terms = objective(*leaves, 0.2)
     agrees(blocked, whole, leaves)
     assert all(torch.isclose(blocked_terms[name], term) for name, term in terms.items())
+
+
+def test_in_blocks_of_rows_memory_grows_with_the_batch_instead_of_its_square(monkeypatch, embeddings):
+    def growth():
+        mib = []
+        for batch in (256, 512):
+            leaves = embeddings(batch, 4, dtype=torch.float32)
+            mib.append(
+                peak_tensor_mib(lambda leaves=leaves: objective(*leaves, 0.2)[0].backward(), torch.device("cpu"))
+            )
+        return mib[1] / mib[0]
+
+    assert growth() > 3.5
+    monkeypatch.setattr(simclr, "ROWS", 64)
+    assert growth() < 2.3
 
 
 def test_agrees_with_solo_learn(embeddings, agrees, solo_losses):
