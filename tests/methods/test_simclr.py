@@ -37,14 +37,12 @@ def test_in_blocks_of_rows_it_is_the_same(rows, monkeypatch, embeddings, agrees)
 
 
 def test_in_blocks_of_rows_memory_grows_with_the_batch_instead_of_its_square(monkeypatch, embeddings):
+    def mib(batch):
+        leaves = embeddings(batch, 4, dtype=torch.float32)
+        return peak_tensor_mib(lambda: objective(*leaves, 0.2)[0].backward(), torch.device("cpu"))
+
     def growth():
-        mib = []
-        for batch in (256, 512):
-            leaves = embeddings(batch, 4, dtype=torch.float32)
-            mib.append(
-                peak_tensor_mib(lambda leaves=leaves: objective(*leaves, 0.2)[0].backward(), torch.device("cpu"))
-            )
-        return mib[1] / mib[0]
+        return mib(512) / mib(256)
 
     assert growth() > 3.5
     monkeypatch.setattr(simclr, "ROWS", 64)
