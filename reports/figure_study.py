@@ -123,13 +123,14 @@ def _effects(groups: Sequence[Group], record: Record, options: Options) -> Figur
     found = [one for one in effects(groups, record.factors, options) if one.difference]
     if not found:
         return None
-    figure, (axes,) = canvas(1, width=7.2, height=1.1 + 0.42 * len(found))
+    labels = [fill(f"{one.factor}: {one.levels[0]} less {one.levels[1]} ({one.held})", 44) for one in found]
+    lines = max(2, *(label.count("\n") + 1 for label in labels))
+    figure, (axes,) = canvas(1, width=7.2, height=1.1 + (0.06 + 0.18 * lines) * len(found))
     for position, one in enumerate(found):
         assert one.difference is not None
         interval_bar(axes, position, one.difference.interval, style(one.first.method).color)
         face = style(one.first.method).color if one.p is not None and one.p < ALPHA else "white"
         axes.plot([100 * one.difference.difference], [position], "o", mec=style(one.first.method).color, mfc=face, ms=7)
-    labels = [fill(f"{one.factor}: {one.levels[0]} less {one.levels[1]} ({one.held})", 44) for one in found]
     _finish(axes, labels, "no effect", f"difference in {text.metric(options.metric)} (points)")
     return figure
 
