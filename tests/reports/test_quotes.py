@@ -113,8 +113,8 @@ def test_numbers_of_links_and_code_are_no_numbers_of_the_page() -> None:
     assert covered("See [5 runs](results/2.md), `batch_size=64`: 1,234 MiB or −0.5.", []) == (0, 3)
 
 
-@pytest.mark.parametrize("page", ["findings", "findings-details"])
-def test_the_findings_quote_what_the_reports_say(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", ["findings", "findings-details", "performance"])
+def test_a_page_quotes_what_the_reports_say(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(Path(__file__).parents[2] / f"docs/{page}.md")]) == 0, capsys.readouterr().out
 
 
