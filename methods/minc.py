@@ -81,9 +81,9 @@ class MINC(Method):
         with torch.autocast(q1.device.type, enabled=False):
             fresh = _second_moment(torch.cat([gather(t1), gather(t2)]))
             self._fresh.append(fresh)
-            self.moment.lerp_(fresh, (self.steps == 0).to(fresh.dtype))
+            moment = torch.where(self.steps == 0, fresh, self.moment)
             scale, gha = self.config.scale, self.config.gha
-            loss, terms = objective(torch.cat([q1, q2]), torch.cat([t2, t1]), self.moment, scale, gha)
+            loss, terms = objective(torch.cat([q1, q2]), torch.cat([t2, t1]), moment, scale, gha)
         return loss, terms
 
     @torch.no_grad()

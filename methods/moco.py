@@ -162,6 +162,6 @@ class MoCo(Method):
 def _cross_entropy(similarities: Tensor, positives: Tensor, temperature: float) -> tuple[Tensor, Terms]:
     """Of similarities (B, K) to the candidates, of which `positives` (B,) are right."""
     hits = (similarities.argmax(1) == positives).to(similarities.dtype).mean()
-    positive = similarities.gather(1, positives[:, None]).mean()
+    positive = similarities.detach().gather(1, positives[:, None]).mean()
     terms = {"positive_similarity": positive, "instance_accuracy": hits}
     return F.cross_entropy(similarities.div_(temperature), positives), terms

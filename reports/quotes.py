@@ -137,4 +137,4 @@ def _number(value: float, quote: Quote, signed: bool) -> str:
         raise UserError(f"'{quote.says}': {quote.file} has no number for it.")
     number = text.number(quote.scale * value, quote.decimals)
     number = re.sub(r"\d+", lambda digits: f"{int(digits[0]):,}", number, count=1)  # 1,392, as prose has it
-    return f"+{number}" if signed and not number.startswith("−") and float(number) else number
+    return f"+{number}" if signed and not number.startswith("−") and float(number.replace(",", "")) else number

@@ -73,8 +73,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"--threads {arguments.threads}: at least one.")
     prepare_process(device, arguments.threads)
     with disk_errors(arguments.output):
-        versions = {"others": peers.versions()}
-        record = Record(arguments.output, environment(device, arguments.threads) | versions, what)
+        here = environment(device, arguments.threads) | {"packages": peers.versions()}
+        record = Record(arguments.output, here, what)
         for row in _rows(what, arguments, device):
             record.add(row)
         page = table.render(record)

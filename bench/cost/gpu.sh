@@ -1,48 +1,49 @@
 #!/bin/sh
-# All that docs/performance.md tells of a GPU, in one call, what is wanted most first. Called again it goes on: rows are
-# kept as they come, and what was finished is not measured again.
+# What docs/performance.md wants to know of a GPU, in one call from the repository's root, the most wanted first. Called
+# again with the same words it goes on with the first item that was not finished.
 #
 #   sh bench/cost/gpu.sh OUTPUT SMALL LARGE [WORD ...]
 #
-# SMALL and LARGE are datasets, say cifar10 and imagewoof, or folder:PATH of some thousand pictures of their sizes: times
-# per step do not depend on what they show. WORDs, settings, go to every command that trains. By environment variables:
-# DATA_ROOT (data), DEVICE (cuda), SIZE (128, pixels of LARGE's views), EPOCHS (30, of the runs), TARGET (0.6, the kNN
-# accuracy the time to which is told), GRID (of the objectives: --batch-sizes 64,256,1024 --widths 512,2048,8192),
-# PYTHON (python).
+# SMALL and LARGE are datasets, say cifar10 and imagewoof, or folder:PATH of some thousand pictures of their sizes. WORDs,
+# settings, go to every command that trains. By environment variables: DATA_ROOT (data), DEVICE (cuda), SIZE (128, pixels
+# of LARGE's views), EPOCHS (30, of the runs), TARGET (60, the kNN accuracy in percent that is waited for), STUDY (cost,
+# which `python -m bench claims OUTPUT` judges), PYTHON (python).
 set -u
-[ $# -ge 3 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 3 ] && [ -d bench/cost ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 output=$1 small=$2 large=$3
 shift 3
-device=${DEVICE:-cuda} python=${PYTHON:-python} failed=0
+data=${DATA_ROOT:-data} device=${DEVICE:-cuda} python=${PYTHON:-python} failed=0 child=
 mkdir -p "$output/done" || exit 2
+trap 'kill "$child" 2>/dev/null; exit 130' INT TERM
 
-# $1: a name; the others: what to run.
+# Each is run in a process of its own, which `exec` makes that of Python: a signal finds it.
+tests() { exec "$python" -m pytest -q "$@"; }
+bench() { command=$1; shift; exec "$python" -m bench "$command" --data-root "$data" --device "$device" "$@"; }
+cost() { bench cost --preset standard "$@"; }
+report() { exec "$python" -m bench report "$@"; }
+
+# $1: its name; the others: what to run. Finished with the same words, it is not run again.
 once() {
-    name=$1
+    done=$output/done/$1
     shift
-    [ -e "$output/done/$name" ] && return
-    echo "gpu.sh: $name"
-    if "$@"; then touch "$output/done/$name"; else echo "gpu.sh: $name failed" >&2; failed=1; fi
+    [ -e "$done" ] && [ "$(cat "$done")" = "$*" ] && return
+    echo "gpu.sh: $*"
+    "$@" &
+    child=$!
+    if wait "$child"; then echo "$*" >"$done"; else echo "gpu.sh: failed: $*" >&2; failed=1; fi
 }
 
-bench="$python -m bench"
-place="--data-root ${DATA_ROOT:-data} --device $device"
-cost="$bench cost $place --preset standard"
-
-# shellcheck disable=SC2086
-{
-    [ "$device" = cpu ] || once tests $python -m pytest -q tests/bench/test_graphs.py tests/bench/test_gpu.py tests/bench/test_synchronisation.py
-    once steps $cost --dataset "$small" --what step,turns --trace --methods barlow,smi,vicreg,simclr,byol \
-        --output "$output/small" "$@"
-    once peers $cost --dataset "$small" --what peers --output "$output/small" "$@"
-    once large $cost --dataset "$large" --what step,peers --methods barlow,smi --output "$output/large" \
-        image_size="${SIZE:-128}" "$@"
-    once objectives $cost --what objective --methods barlow,vicreg,simclr,smi,spectral,minc ${GRID:-} \
-        --output "$output/objective"
-    once runs $bench run $place --preset standard --methods smi,barlow --seeds 3 --recipe none --dataset "$small" \
-        --output "$output/runs" epochs="${EPOCHS:-30}" optimizer.name=adamw optimizer.lr=0.001 "$@"
-    once target $bench report "$output/runs" --knn-target "${TARGET:-0.6}"
-    once views $cost --dataset "$small" --what views,rest --output "$output/small" "$@"
-}
+[ "$device" = cpu ] || once tests tests tests/bench/test_graphs.py tests/bench/test_gpu.py \
+    tests/bench/test_synchronisation.py tests/bench/augment
+once steps cost --dataset "$small" --what step --trace --methods smi,barlow --output "$output/small" "$@"
+once peers cost --dataset "$small" --what peers --output "$output/small" "$@"
+once large cost --dataset "$large" --what step,peers --methods smi,barlow --output "$output/large" \
+    image_size="${SIZE:-128}" "$@"
+once study bench study "${STUDY:-cost}" --output "$output"
+once runs bench run --preset standard --methods smi,barlow --seeds 3 --recipe none --dataset "$small" \
+    --output "$output/runs" epochs="${EPOCHS:-30}" optimizer.name=adamw optimizer.lr=0.001 "$@"
+[ ! -e "$output/done/runs" ] || once target report "$output/runs" --knn-target "${TARGET:-60}" \
+    --columns linear,knn,minutes_to_knn,images_per_second
+once views cost --dataset "$small" --what views,rest,turns --output "$output/small" "$@"
 echo "gpu.sh: written to $output"
 exit $failed

@@ -13,8 +13,8 @@ from bench.spec import RunSpec
 
 Row = dict[str, Any]
 """One measurement, flat; `what` names its benchmark."""
-SAME = ("hardware", "torch", "device", "threads")
-"""Measurements that agree in these stand in one file."""
+SAME = ("hardware", "torch", "device", "threads", "packages")
+"""Measurements that agree in these, as far as they are known, stand in one file."""
 
 
 def described_by(spec: RunSpec) -> Row:
@@ -46,11 +46,12 @@ class Record:
         self.path = output / "cost.json"
         self.environment = {key: value for key, value in environment.items() if key != "host"}  # made to be published
         known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
-        same = all(known.get("environment", {}).get(key) == environment[key] for key in SAME)
+        then = {**environment, **known.get("environment", {})}
+        same = all(then.get(key) == environment.get(key) for key in SAME)
         kept = [row for row in known.get("rows", []) if row["what"] not in measured_now]
         if kept and not same:
             was, now = (", ".join(f"{one.get(key)}" for key in SAME) for one in (known["environment"], environment))
-            what = "another machine, torch or number of threads"
+            what = "another machine, other versions or number of threads"
             raise UserError(f"{self.path} has times of {what} ({was}; here {now}): give another --output.")
         # Rows of earlier versions do not say whose they are.
         self.rows: list[Row] = [{"commit": commit(known["environment"]), **row} for row in kept]

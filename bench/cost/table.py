@@ -15,7 +15,7 @@ STAGES = ("gather", "views", "encoder", "heads, objective", "optimiser", "rest")
 def render(record: Record) -> str:
     """The whole page."""
     known = record.environment
-    versions = {"torch": known["torch"], "Python": known["python"], **known.get("others", {})}
+    versions = {"torch": known["torch"], "Python": known["python"], **known.get("packages", {})}
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     where = f"{known['hardware']}, {named}, {known['threads']} thread(s)"
     kind = clock(record)

@@ -76,8 +76,8 @@ def test_a_number_of_a_table_with_its_ends(tmp_path: Path, capsys: pytest.Captur
     assert main(page(tmp_path, "It is +1.2.", {**gain, "says": "+1.2", "rows": {"arm": "a"}})) == 0
     assert main(page(tmp_path, "It is 1.2.", {**gain, "says": "1.2", "rows": {"arm": "a"}})) == 1
     assert "+1.2 recomputed" in capsys.readouterr().out
-    words = "−2,000.00 [−3,000.00, −1,000.00]"
-    thousands = {**gain, "says": words, "scale": 1e5, "decimals": 2, "ends": ["low", "high"]}
+    words = "+1,200.00 [100.00, 2,300.00]"
+    thousands = {**gain, "says": words, "rows": {"arm": "a"}, "scale": 1e5, "decimals": 2, "ends": ["low", "high"]}
     assert main(page(tmp_path, words, thousands)) == 0
 
 

@@ -56,7 +56,7 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
     staying = {method: whole[method] - memory[method] for method in whole}
     assert staying["byol"] > 1.3 * staying["barlow"] > 0  # and keeps it
     assert "tensors (MiB)" in page
-    assert f"torchvision {kept['environment']['others']['torchvision']}" in page
+    assert f"torchvision {kept['environment']['packages']['torchvision']}" in page
     assert {path.name for path in (tmp_path / "cost/figures").glob("*.png")} == {
         "step.png",
         "objective-ms.png",
@@ -151,20 +151,40 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, complaint):
     assert error.count("\n") == 1
 
 
+STUDY = """
+title: small
+question: what does it cost
+commands: ["cost --what objective --methods smi --batch-sizes 8 --widths 4 --output {folder}"]
+"""
+
+
 @pytest.mark.slow
 def test_the_script_for_a_gpu_measures_everything_and_goes_on(tmp_path):
-    """As it stands, on a CPU, small; what was finished is not measured again."""
+    """As it stands, on a CPU, small. One item fails; called again, that one and no other is run."""
     script = Path(step.__file__).with_name("gpu.sh")
-    environment = {**os.environ, "DEVICE": "cpu", "SIZE": "16", "EPOCHS": "1", "DATA_ROOT": str(tmp_path / "data")}
-    environment |= {"GRID": "--batch-sizes 8 --widths 4", "PYTHON": sys.executable, "TARGET": "0.01"}
-    command = ["sh", str(script), str(tmp_path / "gpu"), "digits", "digits", *WORDS[:-1], "image_size=16"]
-    command += ["backbone.name=slim"]
-    first = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=script.parents[2])
-    assert first.returncode == 0, first.stderr[-2000:]
-    done = {path.name for path in (tmp_path / "gpu/done").iterdir()}
-    assert done == {"steps", "peers", "large", "objectives", "runs", "target", "views"}
-    for folder in ("small", "large", "objective"):
-        assert (tmp_path / "gpu" / folder / "cost.md").exists()
-    assert (tmp_path / "gpu/small/trace.json.gz").exists()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=script.parents[2])
-    assert again.stdout.splitlines() == [f"gpu.sh: written to {tmp_path / 'gpu'}"]
+    (tmp_path / "small.yaml").write_text(STUDY)
+    output = tmp_path / "gpu cost"
+    environment = {**os.environ, "DEVICE": "cpu", "SIZE": "16", "EPOCHS": "1", "DATA_ROOT": str(tmp_path / "my data")}
+    environment |= {"STUDY": str(tmp_path / "small.yaml"), "PYTHON": sys.executable, "TARGET": "10"}
+    words = [*WORDS[:-1], "backbone.name=slim"]
+
+    def call(large):
+        command = ["sh", str(script), str(output), "digits", large, *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=script.parents[2])
+
+    first = call("digit")
+    assert first.returncode == 1
+    assert "Did you mean 'digits'" in first.stderr
+    assert {path.name for path in (output / "done").iterdir()} == {"steps", "peers", "study", "runs", "target", "views"}
+    again = call("digits")
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert [line for line in again.stdout.splitlines() if line.startswith("gpu.sh: cost")] == [
+        f"gpu.sh: cost --dataset digits --what step,peers --methods smi,barlow --output {output}/large image_size=16 "
+        + " ".join(words)
+    ]
+    for folder, what in (("small", {"step", "peers", "views", "rest", "turns"}), ("large", {"step", "peers"})):
+        rows = json.loads((output / folder / "cost.json").read_text())["rows"]
+        assert {row["what"] for row in rows} == what
+    assert (output / "small/trace.json.gz").exists()
+    assert (output / "studies/small/cost.json").exists()
+    assert "to kNN" in (output / "runs/report/report.md").read_text()
