@@ -42,7 +42,8 @@ LOSS_TERMS: dict[str, Terms] = {
 
 def write_section(run_folders: Sequence[Path], destination: Path, reference: str | None) -> Path:
     """Draw what `bench.analysis.dynamics` computed under `destination`; returns the path of section.md."""
-    gradients, shares, toys = (read_csv(destination / f"{name}.csv") for name in ("gradients", "shares", "toy"))
+    names = ("gradients", "shares", "related", "toy")
+    gradients, shares, related, toys = (read_csv(destination / f"{name}.csv") for name in names)
     looks = _looks(gradients["objective"].tolist())
     drawings = [
         rendered(
@@ -69,7 +70,7 @@ def write_section(run_folders: Sequence[Path], destination: Path, reference: str
             "largest entry at the start. Filled: where the views end.",
         ),
     ]
-    tables = [_table(shares)]
+    tables = [_table(shares), _related(related)]
     if run_folders:
         runs = loaded(run_folders)
         epochs, _ = curves(runs)
@@ -250,6 +251,25 @@ def _table(shares: pd.DataFrame) -> Table:
         body=body,
         aside=[],
         notes=["For a loss that pulls at all pairs alike each number would be that of its heading."],
+        records=[{str(key): value for key, value in row.items()} for row in shares.to_dict("records")],
+    )
+
+
+def _related(shares: pd.DataFrame) -> Table:
+    """Shares of the pull by objective and by how alike the members of a class are."""
+    wide = shares.pivot_table(index="objective", columns="same_class", values="share", sort=False)
+    body = [
+        [Cell((str(name),)), *(Cell((text.percent(share),), sort=float(share)) for share in row)]
+        for name, row in wide.iterrows()
+    ]
+    return Table(
+        label="tab:dynamics-related",
+        caption="Share (%) of the summed pull on negative pairs that goes to the most strongly correlated tenth, in "
+        "batches of 16 classes whose members have that mean cosine. Numerical, not statistical.",
+        columns=[Column("objective", numeric=False), *(Column(f"cosine {cosine:g}") for cosine in wide.columns)],
+        body=body,
+        aside=[],
+        notes=["For a loss that pulls at all pairs alike each number would be 10."],
         records=[{str(key): value for key, value in row.items()} for row in shares.to_dict("records")],
     )
 

@@ -45,6 +45,8 @@ COSINES = tuple(index / 20 for index in range(-19, 20))
 BATCH, WIDTH, DRAWS = 64, 256, 2
 RELATED_BATCH, RELATED_WIDTH, CLASSES, SAME_CLASS = 256, 1024, 16, 0.5
 """Of the batch on which gradient shares are taken: that many classes, embeddings of one class at this mean cosine."""
+SAME_CLASSES, STRONGEST = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9), 0.1
+"""Other mean cosines, at which the share of this strongest part is taken: which one training has is not known."""
 Rows = list[dict[str, Any]]
 TOP = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """Shares of the strongest pairs."""
@@ -62,18 +64,21 @@ def analyse(
     """Gradients, shares and toy problems of these objectives; returns <destination>/section.md.
 
     Beside it: gradients.csv (objective, pair, cosine, attraction, closed_form), shares.csv (objective, top, share),
-    toy.csv (objective, step, image, view, angle) and figures. `run_folders`, which may be none, add the diagonal and
-    off-diagonal terms that their metrics.csv recorded; `reference` is the method these tables compare with. Everything
-    is in float64 on the CPU and follows from `seed`. Raises UserError for an unknown objective.
+    related.csv (objective, same_class, share), toy.csv (objective, step, image, view, angle) and figures.
+    `run_folders`, which may be none, add the diagonal and off-diagonal terms that their metrics.csv recorded;
+    `reference` is the method these tables compare with. Everything is in float64 on the CPU and follows from `seed`.
+    Raises UserError for an unknown objective.
     """
     from bench.reports.analysis import write_csv
     from bench.reports.figure_dynamics import write_section
 
     with _one_thread():
         gradients, shares, paths = _numbers(objectives, on_the_circle, seed)
+        related = shares_by_relatedness(objectives, seed)
     with disk_errors(destination):
         write_csv(gradients, destination / "gradients.csv")
         write_csv(shares, destination / "shares.csv")
+        write_csv(related, destination / "related.csv")
         write_csv(paths, destination / "toy.csv")
         return write_section(run_folders, destination, reference)
 
@@ -98,6 +103,18 @@ def _numbers(objectives: Sequence[str], on_the_circle: Sequence[str], seed: int)
             for view in range(2)
         ]
     return gradients, shares, paths
+
+
+def shares_by_relatedness(objectives: Sequence[str], seed: int) -> Rows:
+    """Rows of related.csv: the share of the STRONGEST pairs in batches with each of SAME_CLASSES."""
+    rows: Rows = []
+    for same_class in SAME_CLASSES:
+        za, zb = related_batch(RELATED_BATCH, RELATED_WIDTH, CLASSES, same_class, seed)
+        for name in objectives:
+            pulls = attractions(objective_of(name, RELATED_BATCH, RELATED_WIDTH)[0], za, zb)
+            share = {row["top"]: row["share"] for row in gradient_shares(pulls, za @ zb.T)}[STRONGEST]
+            rows.append({"objective": name, "same_class": same_class, "share": share})
+    return rows
 
 
 @contextmanager

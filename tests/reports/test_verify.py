@@ -163,6 +163,8 @@ def test_what_only_predictions_tell_is_left_out_without_the_folders(write_run: W
     assert verify(report, []).drifts == []
 
 
+NUMERICAL = ("shares", "related")
+"""Tables of dynamics that no run enters."""
 VERDICTS = sorted(path.parent for path in (ROOT / "results").rglob("claims.md"))
 COSTS = sorted({path.parent for place in ("docs", "results") for path in (ROOT / place).rglob("cost.md")})
 COMMITTED = [
@@ -178,7 +180,7 @@ def test_a_committed_report_follows_from_its_own_records(folder: Path) -> None:
     assert {"report.md", "report.html"} <= set(verdict.checked)
     tables = {path.relative_to(folder).as_posix() for path in folder.glob("analysis/**/tables/*.csv")}
     assert tables <= {*verdict.checked, *verdict.unchecked}
-    assert tables - set(verdict.checked) <= {"analysis/dynamics/tables/dynamics-shares.csv"}
+    assert tables - set(verdict.checked) <= {f"analysis/dynamics/tables/dynamics-{name}.csv" for name in NUMERICAL}
 
 
 @pytest.mark.parametrize("folder", COSTS, ids=lambda folder: folder.relative_to(ROOT).as_posix())

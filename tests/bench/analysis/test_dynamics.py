@@ -27,6 +27,10 @@ def test_the_nonlinear_objective_concentrates_on_the_related_pairs(analysed):
     shares = pd.read_csv(analysed / "shares.csv").set_index(["objective", "top"])["share"]
     assert shares["smi", 0.05] > 2 * shares["smi:transform=identity", 0.05] > 4 * 0.05
     assert shares["smi", 1.0] == pytest.approx(1.0)
+    related = pd.read_csv(analysed / "related.csv").set_index(["objective", "same_class"])["share"]
+    assert related["smi", 0.5] == shares["smi", 0.1]
+    assert (related["smi"] > 1.6 * related["smi:transform=identity"]).all()
+    assert (related["smi"].diff().dropna() > 0).all()
 
 
 def test_loss_terms_of_the_runs_are_drawn_and_need_none(analysed, tmp_path):
