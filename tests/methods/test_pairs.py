@@ -41,6 +41,15 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(lambda a, b: pair_sums(a, b, 0.7, squares), (a, b))
 
 
+@pytest.mark.parametrize(
+    "objective", [lambda a, b: smi.objective(a, b, smi.Config()), lambda a, b: spectral.objective(a, b, 1.0)]
+)
+def test_a_row_that_is_not_finite_is_seen_in_the_loss(objective):
+    a, b = (leaf.detach() for leaf in matrices(4, 7))
+    a[1, 0] = torch.nan
+    assert torch.isnan(objective(a, b)[0])
+
+
 def test_a_sum_of_millions_of_squares_keeps_the_precision_of_float32():
     r = torch.randn(2048, 2048, generator=torch.Generator().manual_seed(0))
     assert sum_of_squares(r).item() == pytest.approx(r.double().square().sum().item(), rel=1e-6)
