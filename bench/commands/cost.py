@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bench.data import Data
     from bench.spec import RunSpec
 
-WHAT = ("step", "turns", "rest", "objective", "views", "stream", "peers", "growth", "harness")
+BY_DEFAULT = ("step", "turns", "rest", "objective", "views", "stream", "peers", "growth", "harness")
+WHAT = (*BY_DEFAULT, "predictions")
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
   step       a step against the floor, the bare network on ready tensors, and where the difference goes
@@ -28,8 +29,10 @@ EXAMPLES = f"""--what, of {",".join(WHAT)}:
   views      augmentation, against torchvision's and other libraries' picture by picture
   stream     pictures that every epoch decodes from its files, beside those of the decoded store
   peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
-  growth     time and memory over resolution, batch and width, with a fitted model
+  growth     time and memory over resolution, batch and widths, with a fitted model
   harness    --help, planning 10,000 runs, the report of 1,000
+  predictions
+             what `run --dry-run` says of a run of each method, and the run, carried out whole; only where asked for
 
 any setting can follow as key=value, as in `run`. Rows are kept in OUTPUT/cost.json as they come.
 
@@ -42,7 +45,9 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--what", default=",".join(WHAT), metavar="A,B", help="what is measured; default: all of it")
+    parser.add_argument(
+        "--what", default=",".join(BY_DEFAULT), metavar="A,B", help="what is measured; default: all but predictions"
+    )
     parser.add_argument(
         "--methods", metavar="A,B", help="names and patterns (`list methods`); default: every one that is installed"
     )
@@ -105,7 +110,7 @@ def _on_pictures(
 ) -> Iterator[Row]:
     from bench import discover
     from bench.api import ImageFiles
-    from bench.cost import growth, peers, step, stream, turns, views
+    from bench.cost import growth, peers, predictions, step, stream, turns, views
     from bench.data import load
     from bench.datasets._store import open_store
     from bench.plan import open_dataset
@@ -145,6 +150,8 @@ def _on_pictures(
         yield from _peers(arguments, data, device)
     if "growth" in what:
         yield from growth.measure(specs[0], data, device)
+    if "predictions" in what:
+        yield from predictions.measure(specs, data, device)
 
 
 def _peers(arguments: argparse.Namespace, data: Data, device: torch.device) -> Iterator[Row]:

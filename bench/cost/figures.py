@@ -38,6 +38,8 @@ def _drawings(record: Record) -> Iterator[Drawing]:
             yield rendered(figure, f"objective-{unit.lower()}", "Objectives", f"Objectives alone, {unit}.")
     if len(rows := record.of("growth")) > len(growth.CAUSES[kind]):
         yield rendered(_growth(rows, kind), "growth", "Growth", "Steps as measured and as the fitted model has them.")
+        about = "Time and memory along each axis, over those at its smallest value: means over all other settings."
+        yield rendered(_curves(rows, kind), "growth-curves", "Growth along each axis", about)
 
 
 def _steps(rows: Sequence[Row], kind: str) -> Figure:
@@ -127,6 +129,31 @@ def _growth(rows: Sequence[Row], kind: str) -> Figure:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def _curves(rows: Sequence[Row], kind: str) -> Figure:
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    along = growth.varied(rows)
+    figure, panels = canvas(len(along), width=1.5 + 2.2 * len(along), height=3.0, columns=len(along))
+    for axes, axis in zip(panels, along, strict=True):
+        for quantity, label, line in ((kind, "time", "o-"), ("memory_mib", "memory", "s--")):
+            curve = growth.curve(rows, quantity, axis)
+            first, *_ = curve.values()
+            means = [mean / first for mean in curve.values()]
+            axes.plot(list(curve), means, line, color="black", mfc="white", label=label)
+        axes.plot(list(curve), [value / min(curve) for value in curve], ":", color="grey", label="proportional")
+        axes.set(xscale="log", yscale="log", xlabel=growth.AXES[axis])
+        axes.set_xticks(list(curve), [str(value) for value in curve])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            formatter(StrMethodFormatter("{x:g}"))
+    highest = max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(0.9, highest)
+    panels[0].set_ylabel("over that at the smallest")
+    legend_beside(panels[-1])
     return figure
 
 

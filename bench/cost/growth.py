@@ -22,6 +22,8 @@ from bench.spec import RunSpec
 
 ROUNDS = 7
 SECONDS = 30.0
+AXES = {"image_size": "image size (px)", "batch": "batch", "width": "width of the encoder", "projector": "width D"}
+"""Columns of what is varied, and what figures call them."""
 CAUSES = {
     "cpu_ms": ("constant", "gflop", "activations", "canvas_pixels", "parameters"),
     "wall_ms": ("constant", "gflop", "activations", "canvas_pixels", "parameters"),
@@ -51,7 +53,7 @@ class Model:
 
 
 def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
-    """A row for each of 27 settings: image size, batch and width of the encoder at 1, 1/2 and between, of `spec`'s."""
+    """A row for each of the 27 `settings`: times, memory and what they are sums of (CAUSES)."""
     for changed in tqdm(list(settings(spec)), desc="growth", unit="setting", disable=None, delay=2):
         trainer = Trainer(changed, data, device)
         times = take_turns({"step": trainer.measure_step}, device, ROUNDS, SECONDS)["step"]
@@ -63,6 +65,7 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
             "image_size": protocol.image_size,
             "batch": protocol.batch_size,
             "width": protocol.backbone.width,
+            "projector": protocol.projector.output,
             **times.numbers(),
             "gflop": gigaflops(trainer.measure_step),
             "memory_mib": peak_tensor_mib(trainer.measure_step, device),
@@ -73,15 +76,43 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
 
 
 def settings(spec: RunSpec) -> Iterator[RunSpec]:
-    """The runs of the grid around and below `spec`."""
+    """Runs around and below `spec`: image size, batch, widths of encoder and projector at 1, 1/2 and between of its.
+
+    Of the 81 combinations an orthogonal array of 27 (Taguchi's L27): every two axes have all pairs of levels equally
+    often, so that the mean at a level of one axis is over the same levels of any other.
+    """
     protocol = spec.protocol
     width = protocol.backbone.width or LAYOUTS[protocol.backbone.name].width
-    for size in _between(protocol.image_size, 8):
-        for batch in _between(protocol.batch_size, 4):
-            for channels in _between(width, 1):
+    outputs = _between(protocol.projector.output, 1)
+    for i, size in enumerate(_between(protocol.image_size, 8)):
+        for j, batch in enumerate(_between(protocol.batch_size, 4)):
+            for k, channels in enumerate(_between(width, 1)):
                 backbone = dataclasses.replace(protocol.backbone, width=channels)
-                changed = dataclasses.replace(protocol, image_size=size, batch_size=batch, backbone=backbone)
+                projector = dataclasses.replace(protocol.projector, output=outputs[(i + j + k) % len(outputs)])
+                changed = dataclasses.replace(
+                    protocol, image_size=size, batch_size=batch, backbone=backbone, projector=projector
+                )
                 yield dataclasses.replace(spec, protocol=changed)
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """The axes along which rows differ."""
+    return [axis for axis in AXES if len({row.get(axis) for row in rows}) > 1]  # earlier versions varied fewer
+
+
+def exponents(rows: Sequence[Row], quantity: str) -> dict[str, float]:
+    """By axis that varies the power with which `quantity` grows along it: least squares on logarithms, all together."""
+    axes = varied(rows)
+    design = np.log([[row[axis] for axis in axes] for row in rows])
+    values = np.log([row[quantity] for row in rows])
+    slopes, *_ = np.linalg.lstsq(design - design.mean(0), values - values.mean(), rcond=None)
+    return dict(zip(axes, slopes.tolist(), strict=True))
+
+
+def curve(rows: Sequence[Row], quantity: str, axis: str) -> dict[int, float]:
+    """By value of `axis` the geometric mean of `quantity` over the settings that have it."""
+    values = sorted({row[axis] for row in rows})
+    return {value: statistics.geometric_mean(row[quantity] for row in rows if row[axis] == value) for value in values}
 
 
 def fit(rows: Sequence[Row], quantity: str) -> Model:
@@ -108,8 +139,8 @@ def _cause(row: Row, cause: str) -> float:
 
 
 def _between(largest: int, step: int) -> list[int]:
-    """Half of `largest`, three quarters and all of it, as multiples of `step`."""
-    return sorted({max(step, round(share * largest / step) * step) for share in (0.5, 0.75, 1.0)})
+    """All of `largest`, three quarters and half of it, as multiples of `step`."""
+    return sorted({max(step, round(share * largest / step) * step) for share in (0.5, 0.75, 1.0)}, reverse=True)
 
 
 def _activations(trainer: Trainer) -> int:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from PIL import Image
 
 from bench import hardware
 from bench.cli import main
-from bench.cost import growth, harness, objective, peers, step, stream, turns, views
+from bench.cost import growth, harness, objective, peers, predictions, step, stream, turns, views
 from bench.cost.clock import Times
+from bench.estimate import Estimate
 
 WORDS = ["backbone.width=4", "projector.hidden=8", "projector.output=8", "batch_size=32", "epochs=1"]
 
@@ -62,6 +64,7 @@ def test_everything_but_other_libraries_in_one_command(tmp_path, hasty, capsys):
         "objective-ms.png",
         "objective-mib.png",
         "growth.png",
+        "growth-curves.png",
     }
     assert json.loads(gzip.decompress((tmp_path / "cost/trace.json.gz").read_bytes()))["traceEvents"]
 
@@ -121,6 +124,24 @@ def test_streamed_pictures_are_those_of_the_store(tmp_path, hasty, monkeypatch, 
 def test_a_dataset_without_files_has_none_to_stream(tmp_path, hasty, capsys):
     assert cost(tmp_path, "--what", "stream", "--dataset", "digits", "--methods", "barlow", *WORDS) == 0
     assert "stream: not measured, since digits has no files" in capsys.readouterr().out
+
+
+def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, capsys):
+    expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
+    monkeypatch.setattr(predictions, "estimate", lambda trainer, clock: expected)
+    words = ["--what", "predictions", "--dataset", "digits", "--methods", "barlow,simsiam,random", *WORDS]
+    assert cost(tmp_path, *words, "optimizer.lr=1e30") == 0
+    assert "not compared for digits/simsiam" in capsys.readouterr().out
+    assert cost(tmp_path, *words) == 0
+    rows = json.loads((tmp_path / "cost/cost.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["barlow", "simsiam"]
+    for row in rows:
+        assert row["predicted_seconds"] == 4.0
+        assert 0 < row["pretraining"] < row["seconds"]
+        assert row["ratio"] == 4.0 / row["seconds"]
+        assert row["memory_mib"] > 0
+    page = (tmp_path / "cost/cost.md").read_text()
+    assert f"median {statistics.median(row['ratio'] for row in rows):.2f}" in page
 
 
 @pytest.mark.slow

@@ -1,9 +1,16 @@
 """The fitted model of time and memory."""
 
+import itertools
+from collections import Counter
+
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.arms import parse
 from bench.cost import growth
+from bench.plan import Request, plan
 
 positive = st.floats(0.1, 10)
 
@@ -39,5 +46,39 @@ def test_errors_are_of_rows_left_out():
 
 
 def test_settings_are_half_to_whole():
-    assert growth._between(64, 8) == [32, 48, 64]
+    assert growth._between(64, 8) == [64, 48, 32]
     assert growth._between(8, 8) == [8]
+
+
+def test_every_two_axes_have_all_pairs_of_levels_equally_often(tmp_path):
+    words = ["backbone.width=16", "image_size=64", "batch_size=64", "projector.output=128"]
+    request = Request([parse("barlow")], ["digits"], [0], "quick", words, tmp_path, recipe="none")
+    (spec,) = plan(request, torch.device("cpu"))
+    levels = [
+        (p.image_size, p.batch_size, p.backbone.width, p.projector.output)
+        for p in (changed.protocol for changed in growth.settings(spec))
+    ]
+    assert len(set(levels)) == 27
+    for first, second in itertools.combinations(range(4), 2):
+        pairs = Counter((row[first], row[second]) for row in levels)
+        assert set(pairs.values()) == {3}
+        assert len(pairs) == 9
+    assert levels[0] == (64, 64, 16, 128)
+
+
+def grown(size, batch, output):
+    return {"image_size": size, "batch": batch, "width": 16, "projector": output, "cpu_ms": 3 * size**2 * batch}
+
+
+def test_powers_are_those_that_rows_grow_with():
+    rows = [grown(*levels) for levels in itertools.product((32, 48, 64), (64, 128), (8, 16))]
+    powers = growth.exponents(rows, "cpu_ms")
+    assert list(powers) == ["image_size", "batch", "projector"]  # widths of the encoder are all the same
+    assert list(powers.values()) == pytest.approx([2, 1, 0], abs=1e-9)
+    earlier = [{key: value for key, value in row.items() if key != "projector"} for row in rows]
+    assert list(growth.exponents(earlier, "cpu_ms")) == ["image_size", "batch"]
+
+
+def test_a_curve_is_of_means_over_all_else():
+    rows = [grown(size, batch, 8) for size in (32, 64) for batch in (64, 256)]
+    assert growth.curve(rows, "cpu_ms", "image_size") == pytest.approx({32: 3 * 32**2 * 128, 64: 3 * 64**2 * 128})
