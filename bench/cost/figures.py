@@ -104,10 +104,10 @@ def _objectives(rows: Sequence[Row], column: str, unit: str) -> Figure:
 
 
 def _looks(names: Sequence[str]) -> dict[str, Style]:
-    """Implementations of one method have its colour, and markers and dashes of their own."""
+    """Implementations and forms of one method have its colour, and markers and dashes of their own."""
     families: dict[str, list[str]] = {}
     for name in names:
-        families.setdefault(name.rpartition("/")[2], []).append(name)
+        families.setdefault(name.rpartition("/")[2].partition(",")[0], []).append(name)
     return distinct({name: style(family, place) for family, own in families.items() for place, name in enumerate(own)})
 
 
