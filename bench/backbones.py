@@ -44,17 +44,21 @@ LAYOUTS = {
 }
 
 
+def stem(layout: Layout, image_size: int) -> tuple[int, int]:
+    """Size and stride of the first convolution for images of this width; one of 7 has max-pooling after it."""
+    return 3 if image_size <= SMALL_IMAGE else 7, 1 if image_size <= layout.full_resolution else 2
+
+
 class ResNet(nn.Module):
     """ResNet without classifier: (B, 3, S, S) to (B, `feature_dim`). Width w doubles at each stage after the first."""
 
     def __init__(self, layout: Layout, width: int, image_size: int) -> None:
         super().__init__()
-        small = image_size <= SMALL_IMAGE
-        kernel, stride = 3 if small else 7, 1 if image_size <= layout.full_resolution else 2
+        kernel, stride = stem(layout, image_size)
         self.conv1 = nn.Conv2d(3, width, kernel, stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if kernel == 3 else nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = len(layout.stages)
         channels, block = width, _block(layout)
         for index, blocks in enumerate(layout.stages):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from bench.backbones import LAYOUTS
+from bench.backbones import LAYOUTS, stem
 from bench.cost.clock import take_turns
 from bench.cost.counters import gigaflops, peak_tensor_mib
 from bench.cost.record import Row
@@ -53,7 +53,7 @@ class Model:
 
 
 def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
-    """A row for each of the 27 `settings`: times, memory and what they are sums of (CAUSES)."""
+    """A row for each of the `settings`, 27 at most: times, memory and what they are sums of (CAUSES)."""
     for changed in tqdm(list(settings(spec)), desc="growth", unit="setting", disable=None, delay=2):
         trainer = Trainer(changed, data, device)
         times = take_turns({"step": trainer.measure_step}, device, ROUNDS, SECONDS)["step"]
@@ -79,12 +79,15 @@ def settings(spec: RunSpec) -> Iterator[RunSpec]:
     """Runs around and below `spec`: image size, batch, widths of encoder and projector at 1, 1/2 and between of its.
 
     Of the 81 combinations an orthogonal array of 27 (Taguchi's L27): every two axes have all pairs of levels equally
-    often, so that the mean at a level of one axis is over the same levels of any other.
+    often, so that the mean at a level of one axis is over the same levels of any other. Image sizes for which the
+    encoder has another stem than for `spec`'s are left out: steps would not grow along them.
     """
     protocol = spec.protocol
-    width = protocol.backbone.width or LAYOUTS[protocol.backbone.name].width
+    layout = LAYOUTS[protocol.backbone.name]
+    width = protocol.backbone.width or layout.width
     outputs = _between(protocol.projector.output, 1)
-    for i, size in enumerate(_between(protocol.image_size, 8)):
+    sizes = [n for n in _between(protocol.image_size, 8) if stem(layout, n) == stem(layout, protocol.image_size)]
+    for i, size in enumerate(sizes):
         for j, batch in enumerate(_between(protocol.batch_size, 4)):
             for k, channels in enumerate(_between(width, 1)):
                 backbone = dataclasses.replace(protocol.backbone, width=channels)

@@ -50,20 +50,28 @@ def test_settings_are_half_to_whole():
     assert growth._between(8, 8) == [8]
 
 
-def test_every_two_axes_have_all_pairs_of_levels_equally_often(tmp_path):
-    words = ["backbone.width=16", "image_size=64", "batch_size=64", "projector.output=128"]
+def levels_at(image_size, tmp_path):
+    words = ["backbone.width=16", f"image_size={image_size}", "batch_size=64", "projector.output=128"]
     request = Request([parse("barlow")], ["digits"], [0], "quick", words, tmp_path, recipe="none")
     (spec,) = plan(request, torch.device("cpu"))
-    levels = [
-        (p.image_size, p.batch_size, p.backbone.width, p.projector.output)
-        for p in (changed.protocol for changed in growth.settings(spec))
-    ]
+    protocols = [changed.protocol for changed in growth.settings(spec)]
+    return [(p.image_size, p.batch_size, p.backbone.width, p.projector.output) for p in protocols]
+
+
+def test_every_two_axes_have_all_pairs_of_levels_equally_often(tmp_path):
+    levels = levels_at(32, tmp_path)
     assert len(set(levels)) == 27
     for first, second in itertools.combinations(range(4), 2):
         pairs = Counter((row[first], row[second]) for row in levels)
         assert set(pairs.values()) == {3}
         assert len(pairs) == 9
-    assert levels[0] == (64, 64, 16, 128)
+    assert levels[0] == (32, 64, 16, 128)
+
+
+def test_sizes_with_another_stem_are_left_out(tmp_path):
+    levels = levels_at(64, tmp_path)  # at 32 px the slim encoder's stem keeps every pixel
+    assert {size for size, *_ in levels} == {64, 48}
+    assert len(levels) == 18
 
 
 def grown(size, batch, output):
