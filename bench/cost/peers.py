@@ -25,6 +25,7 @@ from bench.cost import step
 from bench.cost.clock import Contender, paired_ratio, repeated, take_turns
 from bench.cost.record import Row
 from bench.data import Data
+from bench.errors import UserError
 from bench.hardware import cores
 from bench.pretrain import Trainer
 from bench.spec import RunSpec
@@ -51,7 +52,7 @@ def losses() -> dict[str, nn.Module]:
     """lightly's loss modules by `lightly/<method>`; solo-learn's are methods of this suite."""
     if "lightly" not in installed():
         return {}
-    loss = importlib.import_module("lightly.loss")
+    loss = _lightly_module("loss")
     return {
         "lightly/barlow": loss.BarlowTwinsLoss(),
         "lightly/vicreg": loss.VICRegLoss(),
@@ -200,7 +201,7 @@ def _torchvision(augment: Augmentation, view: int, size: int, mean: list[float],
 
 
 def _lightly(augment: Augmentation, view: int, size: int, mean: list[float], std: list[float]) -> Transform:
-    return importlib.import_module("lightly.transforms.byol_transform").BYOLView1Transform(
+    return _lightly_module("transforms.byol_transform").BYOLView1Transform(
         input_size=size,
         cj_prob=augment.jitter,
         cj_bright=augment.brightness,
@@ -232,6 +233,14 @@ def _solo(augment: Augmentation, view: int, size: int, mean: list[float], std: l
         mean=mean,
         std=std,
     )
+
+
+def _lightly_module(name: str) -> Any:
+    """Raises UserError where lightly was installed without what it needs."""
+    try:
+        return importlib.import_module(f"lightly.{name}")
+    except ModuleNotFoundError as error:
+        raise UserError(f"lightly cannot be imported ({error}): `pip install lightly`, with what it needs.") from error
 
 
 def _solo_root() -> str | None:

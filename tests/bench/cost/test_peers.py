@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cost.peers import _loop
+from bench.cost.peers import _loop, losses
+from bench.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -35,3 +36,13 @@ def test_a_turn_is_in_torchs_own_arithmetic_and_ours_comes_back(ours):
         steps(1)
     assert torch.backends.cudnn.allow_tf32 is False
     assert seen == [True] * 3
+
+
+def test_a_lightly_without_what_it_needs_is_named(tmp_path, monkeypatch):
+    package = tmp_path / "lightly"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "loss.py").write_text("import a_module_that_is_nowhere\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=r"a_module_that_is_nowhere.*`pip install lightly`"):
+        losses()
