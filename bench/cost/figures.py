@@ -38,7 +38,7 @@ def _drawings(record: Record) -> Iterator[Drawing]:
             yield rendered(figure, f"objective-{unit.lower()}", "Objectives", f"Objectives alone, {unit}.")
     if len(rows := record.of("growth")) > len(growth.CAUSES[kind]):
         yield rendered(_growth(rows, kind), "growth", "Growth", "Steps as measured and as the fitted model has them.")
-        about = "Time and memory along each axis, over those at its smallest value: means over all other settings."
+        about = "Time and memory along each axis, over those at its smallest value: geometric means over settings."
         yield rendered(_curves(rows, kind), "growth-curves", "Growth along each axis", about)
 
 
@@ -143,12 +143,13 @@ def _curves(rows: Sequence[Row], kind: str) -> Figure:
             first, *_ = curve.values()
             means = [mean / first for mean in curve.values()]
             axes.plot(list(curve), means, line, color="black", mfc="white", label=label)
-        axes.plot(list(curve), [value / min(curve) for value in curve], ":", color="grey", label="proportional")
+        values = sorted({row[axis] for row in rows})
+        axes.plot(values, [value / values[0] for value in values], ":", color="grey", label="proportional")
         axes.set(xscale="log", yscale="log", xlabel=growth.AXES[axis])
-        axes.set_xticks(list(curve), [str(value) for value in curve])
+        axes.set_xticks(values, [str(value) for value in values])
         axes.xaxis.set_minor_formatter(NullFormatter())
-        for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     highest = max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
         axes.set_ylim(0.9, highest)

@@ -78,9 +78,9 @@ def measure(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Row]:
 def settings(spec: RunSpec) -> Iterator[RunSpec]:
     """Runs around and below `spec`: image size, batch, widths of encoder and projector at 1, 1/2 and between of its.
 
-    Of the 81 combinations an orthogonal array of 27 (Taguchi's L27): every two axes have all pairs of levels equally
-    often, so that the mean at a level of one axis is over the same levels of any other. Image sizes for which the
-    encoder has another stem than for `spec`'s are left out: steps would not grow along them.
+    Of the 81 combinations an orthogonal array of 27 (Taguchi's L27): where every axis has three levels, every two axes
+    have all pairs of them equally often, so that the mean at a level of one is over the same levels of any other.
+    Image sizes for which the encoder has another stem than for `spec`'s are left out: steps would not grow along them.
     """
     protocol = spec.protocol
     layout = LAYOUTS[protocol.backbone.name]
@@ -100,7 +100,7 @@ def settings(spec: RunSpec) -> Iterator[RunSpec]:
 
 def varied(rows: Sequence[Row]) -> list[str]:
     """The axes along which rows differ."""
-    return [axis for axis in AXES if len({row.get(axis) for row in rows}) > 1]  # earlier versions varied fewer
+    return [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
 
 
 def exponents(rows: Sequence[Row], quantity: str) -> dict[str, float]:

@@ -23,10 +23,12 @@ CHECKPOINT_SECONDS = 120.0
 
 
 def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Iterator[Row]:
-    """A row for every run that completes: seconds and memory (MiB) as predicted, and as in its result.json.
+    """A row for every run that completes: seconds as predicted, and as in its result.json; `ratio` of the former to the
+    latter.
 
-    `ratio` is predicted over taken seconds. Runs are carried out one after the other in this process, whole, in a
-    folder that is removed. Of what they take, the prediction leaves out the fit of the classifiers and checkpoints.
+    Runs are carried out one after the other in this process, whole, in a folder that is removed; memory, which is that
+    of the process, is therefore not compared. Of what a run takes, the prediction leaves out the fit of the classifiers
+    and checkpoints.
     """
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(Path(folder), device, torch.get_num_threads(), CHECKPOINT_SECONDS)
@@ -34,7 +36,7 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
             expected = estimate(Trainer(spec, data, device), time.perf_counter)
             result = _carried_out(spec, data, settings)
             if result["status"] != "completed":
-                tqdm.write(f"predictions: not compared for {spec.id}, which {result['status']}.")
+                tqdm.write(f"predictions: not compared for {spec.id}, which {result['status']}: {result['reason']}")
                 continue
             taken = result["cost"]
             yield {
@@ -46,8 +48,6 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
                 "ratio": expected.seconds / taken["seconds"],
                 "predicted_pretraining": expected.pretraining,
                 "pretraining": taken["seconds_pretrain"],
-                "predicted_memory_mib": expected.memory_mib,
-                "memory_mib": taken["peak_memory_mib"],
             }
 
 
@@ -55,7 +55,9 @@ def _carried_out(spec: RunSpec, data: Data, settings: Settings) -> Row:
     folder = RunFolder(settings.output, spec.id)
     folder.lock.acquire()
     try:
-        status = execute(spec, data, folder, settings)
+        execute(spec, data, folder, settings)
     finally:
         folder.lock.release()
-    return folder.result() or {"status": status}
+    result = folder.result()
+    assert result is not None  # every ending of `execute` writes one
+    return result

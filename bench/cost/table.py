@@ -249,7 +249,7 @@ def _growth(rows: Sequence[Row], kind: str) -> str:
             f"`{quantity}` of a step = {formula}. Error for a setting left out of the fit: median "
             f"{model.median_error:.1%}, largest {model.largest_error:.1%} over {len(rows)} settings."
         )
-        powers = [f"{power:.2f} of {axis}" for axis, power in growth.exponents(rows, quantity).items()]
+        powers = [f"{power:.2f} of {growth.AXES[axis]}" for axis, power in growth.exponents(rows, quantity).items()]
         parts.append(f"`{quantity}` grows with the power {', '.join(powers)}.")
     return "\n\n".join(parts)
 
@@ -271,22 +271,16 @@ def _harness(rows: Sequence[Row]) -> str:
 def _predictions(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    pairs = (("predicted_seconds", "seconds"), ("predicted_pretraining", "pretraining"))
-    memory = ("predicted_memory_mib", "memory_mib")
-    table = [
-        [row["method"], *(_number(row[column]) for pair in (*pairs, memory) for column in pair), f"{row['ratio']:.2f}"]
-        for row in rows
-    ]
-    head = ["method", "seconds, predicted", "taken", "pretraining, predicted", "taken", "memory (MiB), predicted"]
+    columns = ("predicted_seconds", "seconds", "predicted_pretraining", "pretraining")
+    table = [[row["method"], *(_number(row[column]) for column in columns), f"{row['ratio']:.2f}"] for row in rows]
+    head = ["method", "seconds, predicted", "seconds, taken", "pretraining, predicted", "pretraining, taken", "ratio"]
     ratios = [row["ratio"] for row in rows]
-    remembered = [row[memory[0]] / row[memory[1]] for row in rows if row[memory[1]]]
     first = rows[0]
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
         f"{first['precision']}, {first['epochs']} epochs; seconds of the clock, of a whole run and of its pretraining. "
-        f"Predicted over taken: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}; "
-        f"memory {statistics.median(remembered):.2f}, {min(remembered):.2f} to {max(remembered):.2f}.\n\n"
-        f"{_table([*head, 'taken', 'predicted / taken (seconds)'], table)}"
+        f"Ratio, predicted over taken seconds: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to "
+        f"{max(ratios):.2f}.\n\n{_table(head, table)}"
     )
 
 

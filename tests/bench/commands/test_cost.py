@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from PIL import Image
 
 from bench import hardware
 from bench.cli import main
+from bench.commands import cost as command
 from bench.cost import growth, harness, objective, peers, predictions, step, stream, turns, views
 from bench.cost.clock import Times
 from bench.estimate import Estimate
@@ -130,8 +132,10 @@ def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, caps
     expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
     monkeypatch.setattr(predictions, "estimate", lambda trainer, clock: expected)
     words = ["--what", "predictions", "--dataset", "digits", "--methods", "barlow,simsiam,random", *WORDS]
+    assert "predictions" not in command.BY_DEFAULT  # it carries whole runs out
     assert cost(tmp_path, *words, "optimizer.lr=1e30") == 0
-    assert "not compared for digits/simsiam" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert all(re.search(rf"not compared for digits/{name}\S+, which \w+: \w", said) for name in ("barlow", "simsiam"))
     assert cost(tmp_path, *words) == 0
     rows = json.loads((tmp_path / "cost/cost.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["barlow", "simsiam"]
@@ -139,8 +143,11 @@ def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, caps
         assert row["predicted_seconds"] == 4.0
         assert 0 < row["pretraining"] < row["seconds"]
         assert row["ratio"] == 4.0 / row["seconds"]
-        assert row["memory_mib"] > 0
     page = (tmp_path / "cost/cost.md").read_text()
+    shown = next(line for line in page.splitlines() if line.startswith("| barlow |")).split(" | ")
+    assert shown[1::2][:2] == ["4", "3"]  # seconds and pretraining as predicted
+    assert float(shown[2]) == pytest.approx(rows[0]["seconds"], rel=0.01)
+    assert float(shown[4]) == pytest.approx(rows[0]["pretraining"], rel=0.01)
     assert f"median {statistics.median(row['ratio'] for row in rows):.2f}" in page
 
 

@@ -83,8 +83,6 @@ def test_powers_are_those_that_rows_grow_with():
     powers = growth.exponents(rows, "cpu_ms")
     assert list(powers) == ["image_size", "batch", "projector"]  # widths of the encoder are all the same
     assert list(powers.values()) == pytest.approx([2, 1, 0], abs=1e-9)
-    earlier = [{key: value for key, value in row.items() if key != "projector"} for row in rows]
-    assert list(growth.exponents(earlier, "cpu_ms")) == ["image_size", "batch"]
 
 
 def test_a_curve_is_of_means_over_all_else():

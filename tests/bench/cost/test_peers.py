@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cost.peers import _loop, losses
+from bench.cost import peers
+from bench.cost.peers import _loop
 from bench.errors import UserError
 
 CPU = torch.device("cpu")
@@ -38,11 +39,11 @@ def test_a_turn_is_in_torchs_own_arithmetic_and_ours_comes_back(ours):
     assert seen == [True] * 3
 
 
-def test_a_lightly_without_what_it_needs_is_named(tmp_path, monkeypatch):
-    package = tmp_path / "lightly"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "loss.py").write_text("import a_module_that_is_nowhere\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(UserError, match=r"a_module_that_is_nowhere.*`pip install lightly`"):
-        losses()
+def test_a_lightly_without_what_it_needs_is_named(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named 'lightning_utilities', which {name} imports")
+
+    monkeypatch.setattr(peers, "installed", lambda: ["lightly"])
+    monkeypatch.setattr(peers.importlib, "import_module", missing)
+    with pytest.raises(UserError, match=r"lightning_utilities', which lightly.loss imports.*`pip install lightly`"):
+        peers.losses()
