@@ -1,5 +1,6 @@
 """`bench cost` as a user sees it: on digits, small."""
 
+import argparse
 import gzip
 import json
 import os
@@ -128,11 +129,17 @@ def test_a_dataset_without_files_has_none_to_stream(tmp_path, hasty, capsys):
     assert "stream: not measured, since digits has no files" in capsys.readouterr().out
 
 
+def test_whole_runs_are_carried_out_only_where_they_are_asked_for():
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    asked = parser.parse_args([]).what.split(",")
+    assert set(command.WHAT) - set(asked) == {"predictions"}
+
+
 def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, capsys):
     expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
     monkeypatch.setattr(predictions, "estimate", lambda trainer, clock: expected)
     words = ["--what", "predictions", "--dataset", "digits", "--methods", "barlow,simsiam,random", *WORDS]
-    assert "predictions" not in command.BY_DEFAULT  # it carries whole runs out
     assert cost(tmp_path, *words, "optimizer.lr=1e30") == 0
     said = capsys.readouterr().out
     assert all(re.search(rf"not compared for digits/{name}\S+, which \w+: \w", said) for name in ("barlow", "simsiam"))
