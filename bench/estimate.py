@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -41,11 +42,50 @@ class Estimate:
         return self.pretraining + self.features
 
 
+class Step(NamedTuple):
+    """Seconds of a step, and the peak memory of some (as in result.json)."""
+
+    seconds: float
+    memory_mib: float
+
+
+class Picture(NamedTuple):
+    """Seconds of one picture's features, and of its part in the geometry of embeddings."""
+
+    features: float
+    geometry: float
+
+
+NOT_OF_A_STEP = ("epochs", "evaluate")
+NOT_OF_A_PICTURE = (*NOT_OF_A_STEP, "optimizer", "batch_size", "accumulate")
+"""Fields of a run on which what a step, or a picture, costs does not hang."""
+
+
+class Measured:
+    """What was measured of runs so far: those that share steps or features share their measurements."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._steps: dict[str, Step] = {}
+        self._pictures: dict[str, Picture] = {}
+
+    def estimate(self, trainer: Trainer) -> Estimate:
+        """What the rest of a run would take, from a few steps of it and the features of a few pictures."""
+        step, picture = _kind(trainer.spec, NOT_OF_A_STEP), _kind(trainer.spec, NOT_OF_A_PICTURE)
+        if step not in self._steps:
+            reset_peak_memory(trainer.device)
+            self._steps[step] = Step(_step_seconds(trainer, self._clock), trainer.peak_memory_mib())
+        if picture not in self._pictures:
+            self._pictures[picture] = _picture(trainer, self._clock)
+        return _estimate(trainer, self._steps[step], self._pictures[picture])
+
+
 def print_estimate(
     specs: Sequence[RunSpec], output: Path, data_root: Path, store_root: Path | None, device: torch.device, jobs: int
 ) -> None:
     """Print each run with its state and estimated time and memory, and the total of what is left."""
     prepare_process(device, max(1, cores() // jobs))
+    measured = Measured()
     estimates: dict[str, Estimate] = {}
     left, streamed = 0.0, False
     for spec in specs:
@@ -57,7 +97,7 @@ def print_estimate(
         if kind not in estimates:
             trainer = _trainer(spec, data_root, store_root, device)
             streamed |= trainer.data.train.come_ahead
-            estimates[kind] = estimate(trainer, time.perf_counter)
+            estimates[kind] = measured.estimate(trainer)
         own = estimates[kind]
         print(f"{spec.id}  about {own.seconds:.0f} s, {own.features:.0f} s of it features; {own.memory_mib:.0f} MiB")
         left += own.seconds
@@ -71,22 +111,19 @@ def print_estimate(
         )
 
 
-def _kind(spec: RunSpec) -> str:
-    """Same for runs that cost the same: which differ in seeds, or in numbers that are multiplied with."""
+def _kind(spec: RunSpec, without: Sequence[str] = ()) -> str:
+    """Same for runs that cost the same: which differ in seeds, in numbers that are multiplied with, or in the fields
+    named in `without`."""
     canonical = spec.canonical()
-    for name in ("seed", "seeds", "recipe"):
-        del canonical[name]
     config = canonical["method"]["config"]
     canonical["method"]["config"] = {key: value for key, value in config.items() if not isinstance(value, float)}
     canonical["optimizer"] = spec.protocol.optimizer.name
+    for name in ("seed", "seeds", "recipe", *without):
+        del canonical[name]
     return json.dumps(canonical, sort_keys=True)
 
 
-def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
-    """What the rest of a run would take by `clock`, from a few steps of it."""
-    reset_peak_memory(trainer.device)
-    pretraining = _step_seconds(trainer, clock) * trainer.total_steps
-    memory = trainer.peak_memory_mib()
+def _picture(trainer: Trainer, clock: Callable[[], float]) -> Picture:
     data, protocol = trainer.data, trainer.spec.protocol
     rows = torch.arange(min(PICTURES, len(data.train)), device=data.train.device)
 
@@ -96,14 +133,18 @@ def estimate(trainer: Trainer, clock: Callable[[], float]) -> Estimate:
         )
         of_rows.sum().item()  # waits for the device
 
+    of_geometry = _warm_seconds(lambda: geometry(trainer, pictured(trainer, len(rows))), clock)
+    return Picture(_warm_seconds(features, clock) / len(rows), of_geometry / len(rows))
+
+
+def _estimate(trainer: Trainer, step: Step, picture: Picture) -> Estimate:
+    data, evaluation = trainer.data, trainer.spec.protocol.evaluate
     seen, epochs = len(data.train) + len(data.validation), trainer.total_steps // trainer.steps_per_epoch
-    points = min(protocol.evaluate.curve_points, epochs)
-    before = max(0, points - 1)  # the evaluation takes the features of the curve's last point
-    pictures = seen * before + seen + len(data.test) * protocol.evaluate.test
+    before = max(0, min(evaluation.curve_points, epochs) - 1)  # the evaluation takes the curve's last point's features
+    pictures = seen * before + seen + len(data.test) * evaluation.test
     of_geometry = min(CURVE_IMAGES, len(data.train)) * before + min(GEOMETRY_IMAGES, len(data.train))
-    seconds = _warm_seconds(features, clock) / len(rows) * pictures
-    seconds += _warm_seconds(lambda: geometry(trainer, pictured(trainer, len(rows))), clock) / len(rows) * of_geometry
-    return Estimate(pretraining, seconds, memory)
+    seconds = picture.features * pictures + picture.geometry * of_geometry
+    return Estimate(step.seconds * trainer.total_steps, seconds, step.memory_mib)
 
 
 def _warm_seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:

@@ -127,16 +127,19 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Peak since the last reset, MiB: tensors on the GPU, or resident memory of the whole process on a CPU.
+    """Peak since the last reset, MiB: tensors on the GPU, or on a CPU what the whole process allocated.
 
-    Where the system cannot reset the process's peak (no Linux /proc) it is the peak since the process began.
+    Without the pages of files that are mapped now, pictures above all: the system takes those back when it needs
+    memory, and how many there are says which runs came before. Where the system cannot reset the process's peak (no
+    Linux /proc) it is all of the peak since the process began.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**10
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        peak, of_files = (int(fields[name].split()[0]) for name in ("VmHWM", "RssFile"))
+        return (peak - of_files) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

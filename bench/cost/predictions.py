@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 from bench.cost.record import Row, described_by
 from bench.data import Data
-from bench.estimate import estimate
+from bench.estimate import Measured
 from bench.pretrain import Trainer
 from bench.run import Settings, execute
 from bench.spec import RunSpec
@@ -23,17 +22,17 @@ CHECKPOINT_SECONDS = 120.0
 
 
 def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Iterator[Row]:
-    """A row for every run that completes: seconds as predicted, and as in its result.json; `ratio` of the former to the
-    latter.
+    """A row for every run that completes: seconds and memory as predicted, and as in its result.json; `ratio` and
+    `memory_ratio` of the former to the latter.
 
-    Runs are carried out one after the other in this process, whole, in a folder that is removed; memory, which is that
-    of the process, is therefore not compared. Of what a run takes, the prediction leaves out the fit of the classifiers
-    and checkpoints.
+    Runs are carried out one after the other in this process, whole, in a folder that is removed. Of what a run takes,
+    the prediction leaves out the fit of the classifiers and checkpoints.
     """
+    measured = Measured()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(Path(folder), device, torch.get_num_threads(), CHECKPOINT_SECONDS)
         for spec in tqdm(specs, desc="predictions", unit="run", disable=None, delay=2):
-            expected = estimate(Trainer(spec, data, device), time.perf_counter)
+            expected = measured.estimate(Trainer(spec, data, device))
             result = _carried_out(spec, data, settings)
             if result["status"] != "completed":
                 tqdm.write(f"predictions: not compared for {spec.id}, which {result['status']}: {result['reason']}")
@@ -48,6 +47,9 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
                 "ratio": expected.seconds / taken["seconds"],
                 "predicted_pretraining": expected.pretraining,
                 "pretraining": taken["seconds_pretrain"],
+                "predicted_memory_mib": expected.memory_mib,
+                "memory_mib": taken["peak_memory_mib"],
+                "memory_ratio": expected.memory_mib / taken["peak_memory_mib"],
             }
 
 

@@ -1,6 +1,7 @@
 """What a run would take, by a clock that can be worked out by hand."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def test_steps_and_pictures_are_counted(method, points, tested, tmp_path):
     (spec,) = plan(request, CPU)
     trainer = Trainer(spec, load(open_store(open_dataset("digits"), tmp_path, None), CPU), CPU)
     ticks = itertools.count()  # every reading is a second after the one before
-    found = estimate.estimate(trainer, lambda: float(next(ticks)))
+    found = estimate.Measured(lambda: float(next(ticks))).estimate(trainer)
     assert found.pretraining == trainer.total_steps
     data = trainer.data
     training, validation, test = (len(part) for part in (data.train, data.validation, data.test))
@@ -41,13 +42,28 @@ def test_runs_that_cost_the_same_are_measured_once(tmp_path, monkeypatch, capsys
     def specs(arm, *words):
         return plan(Request([parse(arm)], ["digits"], [0, 1], "quick", [*WORDS, *words], tmp_path, recipe="none"), CPU)
 
-    measured = []
-    found = estimate.Estimate(90.0, 30.0, 100.0)
-    monkeypatch.setattr(estimate, "estimate", lambda trainer, clock: measured.append(trainer.spec.id) or found)
+    steps, pictures = [], []
+    monkeypatch.setattr(estimate, "_step_seconds", lambda trainer, clock: steps.append(trainer.spec.id) or 2.0)
+    found = estimate.Picture(features=0.01, geometry=0.0)
+    monkeypatch.setattr(estimate, "_picture", lambda trainer, clock: pictures.append(trainer.spec.id) or found)
     alike = [*specs("barlow"), *specs("barlow:lambda_=0.1"), *specs("barlow", "optimizer.lr=1", "seeds.order=0")]
+    longer, optimiser = specs("barlow", "epochs=6"), specs("barlow", "optimizer.name=sgd", "batch_size=32")
     others = [*specs("barlow", "projector.output=16"), *specs("smi"), *specs("smi:form=maxmin")]
-    estimate.print_estimate([*alike, *others], tmp_path, tmp_path, None, CPU, 2)
-    assert measured == [alike[0].id, *(spec.id for spec in others[::2])]
+    estimate.print_estimate([*alike, *longer, *optimiser, *others], tmp_path, tmp_path, None, CPU, 2)
+    assert steps == [spec.id for spec in [alike[0], optimiser[0], *others[::2]]]
+    assert pictures == [spec.id for spec in [alike[0], *others[::2]]]
     out = capsys.readouterr().out
-    assert all(f"{spec.id}  about 120 s, 30 s of it features; 100 MiB" in out for spec in [*alike, *others])
-    assert "about 12.0 minutes with 2 at a time" in out
+
+    def seconds(spec):
+        found = re.search(rf"{spec.id}  about (\d+) s, (\d+) s of it features; [1-9]\d* MiB", out)
+        return int(found[1]) - int(found[2]), int(found[2])
+
+    steps_of_an_epoch = len(load(open_store(open_dataset("digits"), tmp_path, None), CPU).train) // 64
+    assert all(seconds(spec) == seconds(alike[0]) for spec in alike)
+    assert [seconds(specs[0])[0] for specs in (alike, longer)] == [
+        2.0 * epochs * steps_of_an_epoch for epochs in (3, 6)
+    ]
+    assert seconds(longer[0])[1] > seconds(alike[0])[1]  # its curve has more points
+    total = sum(sum(seconds(spec)) for spec in [*alike, *longer, *optimiser, *others])
+    said = float(re.search(r"about ([\d.]+) minutes with 2 at a time", out)[1])
+    assert said == pytest.approx(total / 2 / 60, abs=0.2)

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +35,29 @@ def test_a_run_does_not_inherit_the_memory_of_an_earlier_one():
     during, after = map(float, done.stdout.split())
     assert during > 500
     assert after < 50
+
+
+WITH_A_FILE_MAPPED = """
+import sys
+import numpy as np, torch
+from bench.hardware import peak_memory_mib, reset_peak_memory
+
+cpu = torch.device("cpu")
+reset_peak_memory(cpu)
+before = peak_memory_mib(cpu)
+pictures = np.load(sys.argv[1], mmap_mode="r")
+read = int(pictures.sum())  # touches all
+print(read, peak_memory_mib(cpu) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they cannot be told apart")
+def test_pictures_that_are_memory_mapped_are_not_counted(tmp_path):
+    np.save(tmp_path / "pictures.npy", np.ones(200 * 2**20, dtype=np.uint8))
+    words = [sys.executable, "-c", WITH_A_FILE_MAPPED, str(tmp_path / "pictures.npy")]
+    read, more = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+    assert int(read) == 200 * 2**20
+    assert abs(float(more)) < 20
 
 
 PAGE_FAULTS = """

@@ -138,7 +138,7 @@ def test_whole_runs_are_carried_out_only_where_they_are_asked_for():
 
 def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, capsys):
     expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
-    monkeypatch.setattr(predictions, "estimate", lambda trainer, clock: expected)
+    monkeypatch.setattr(predictions.Measured, "estimate", lambda self, trainer: expected)
     words = ["--what", "predictions", "--dataset", "digits", "--methods", "barlow,simsiam,random", *WORDS]
     assert cost(tmp_path, *words, "optimizer.lr=1e30") == 0
     said = capsys.readouterr().out
@@ -150,6 +150,7 @@ def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, caps
         assert row["predicted_seconds"] == 4.0
         assert 0 < row["pretraining"] < row["seconds"]
         assert row["ratio"] == 4.0 / row["seconds"]
+        assert row["memory_ratio"] == 100.0 / row["memory_mib"]
     page = (tmp_path / "cost/cost.md").read_text()
     shown = next(line for line in page.splitlines() if line.startswith("| barlow |")).split(" | ")
     assert shown[1::2][:2] == ["4", "3"]  # seconds and pretraining as predicted
