@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -58,17 +59,25 @@ def read(path: Path) -> list[Quote]:
         raise UserError(f"The quotes {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
-def made_again(quote: Quote, folder: Path) -> str:
+class Files:
+    """Tables that quotes name; each file is read once."""
+
+    def __init__(self) -> None:
+        self.runs = functools.cache(from_csv)
+        self.table = functools.cache(_table)
+
+
+def made_again(quote: Quote, folder: Path, files: Files) -> str:
     """The number as the page should print it. Raises UserError where it cannot be made."""
     path = folder / quote.file
     if quote.arm:
         paths = [path, *([folder / quote.also] if quote.also else [])]
-        own, other = (_scores(paths, arm, quote.column) if arm else [] for arm in (quote.arm, quote.less))
+        own, other = (_scores(paths, arm, quote.column, files) if arm else [] for arm in (quote.arm, quote.less))
         if not quote.less:
             return _number(statistics.summary(own).mean, quote, quote.signed)
         found = statistics.welch(own, other)
         return _with_ends(found.difference, found.interval or (), quote, signed=True)
-    row = _row(path, quote)
+    row = _row(path, quote, files)
     try:
         value, *ends = (float(row[column]) for column in (quote.column, *quote.ends))
     except ValueError as error:
@@ -79,9 +88,9 @@ def made_again(quote: Quote, folder: Path) -> str:
 def drifts(page: str, quotes: Sequence[Quote], folder: Path) -> list[str]:
     """A line for each quote that the page does not say, or whose number it says otherwise."""
     found = []
-    words = " ".join(page.split())
+    words, files = " ".join(page.split()), Files()
     for quote in quotes:
-        now = made_again(quote, folder)
+        now = made_again(quote, folder, files)
         if " ".join(quote.says.split()) not in words:
             found.append(f"'{quote.says}': the page does not say it")
         elif not re.search(rf"(?<![\d.,−+-]){re.escape(now)}(?!\d|[.,]\d)", quote.says):
@@ -101,9 +110,9 @@ def covered(page: str, quotes: Sequence[Quote]) -> tuple[int, int]:
     return sum(any(start <= one < end for start, end in spans) for one in numbers), len(numbers)
 
 
-def _scores(paths: Sequence[Path], arm: str, column: str) -> list[float]:
+def _scores(paths: Sequence[Path], arm: str, column: str, files: Files) -> list[float]:
     where = " and ".join(map(str, paths))
-    runs = pd.concat([from_csv(path) for path in paths])
+    runs = pd.concat([files.runs(path) for path in paths])
     own = runs[(runs["method"] + "/" + runs["digest"] == arm) & (runs["status"] == "completed")]
     if own["seed"].duplicated().any():
         raise UserError(f"{where} have runs of {arm} at the same seed, which would be counted twice.")
@@ -113,9 +122,13 @@ def _scores(paths: Sequence[Path], arm: str, column: str) -> list[float]:
     return values
 
 
-def _row(path: Path, quote: Quote) -> pd.Series:
+def _table(path: Path) -> pd.DataFrame:
+    return costs(path)[0] if path.suffix == ".json" else pd.read_csv(path)
+
+
+def _row(path: Path, quote: Quote, files: Files) -> pd.Series:
     try:
-        table = costs(path)[0] if path.suffix == ".json" else pd.read_csv(path)
+        table = files.table(path)
         for column, value in quote.rows.items():
             table = table[table[column] == value]
         missing = [column for column in (quote.column, *quote.ends) if column not in table]

@@ -26,10 +26,21 @@ Writer = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the report of the experiment lies once a test has written it: the experiment is the same for all."""
+    return tmp_path_factory.mktemp("kept") / "report"
+
+
 @pytest.fixture
-def report(experiment: Path, tmp_path: Path) -> Path:
+def report(experiment: Path, tmp_path: Path, kept: Path) -> Path:
     """A report of the experiment, in all forms that hold numbers."""
-    return written(experiment, tmp_path / "report", Declared(reference="smi", margin=0.02, all_pairs=True))
+    folder = tmp_path / "report"
+    if kept.exists():
+        return Path(shutil.copytree(kept, folder))
+    written(experiment, folder, Declared(reference="smi", margin=0.02, all_pairs=True))
+    shutil.copytree(folder, kept)
+    return folder
 
 
 def written(experiment: Path, folder: Path, declared: Declared) -> Path:

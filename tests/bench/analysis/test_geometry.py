@@ -79,6 +79,7 @@ def test_a_dataset_without_an_encoder_is_left_out(runs, where, tmp_path):
     assert section.count("Geometry of the encoder's output on 12 test images") == 1
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_bytes(analysed, runs, where, tmp_path):
     geometry.analyse(runs, tmp_path, where, images=20)
     files = [path.relative_to(analysed) for path in analysed.rglob("*.*") if path.suffix in (".csv", ".md", ".png")]

@@ -77,6 +77,7 @@ def test_the_section_states_chance_and_shows_maps(analysed):
     assert len(names) == 2
 
 
+@pytest.mark.slow
 def test_the_same_again_gives_the_same_numbers(analysed, runs, where, darkness, tmp_path):
     localisation.analyse(runs, tmp_path, where, images=24, background=f"folder:{darkness}")
     for name in ("scores.csv", "chance.csv", "section.md"):

@@ -80,6 +80,7 @@ def test_a_share_of_labels_out_of_range_is_refused(text, runs, where, tmp_path):
         semi.analyse(runs, tmp_path, where, fractions=text)
 
 
+@pytest.mark.slow
 def test_both_are_columns_of_a_report_by_choice_and_verified(runs, where, tmp_path, capsys):
     output, report = tmp_path / "runs", tmp_path / "report"
     shutil.copytree(runs[0].parents[3], output)

@@ -136,6 +136,7 @@ def test_whole_runs_are_carried_out_only_where_they_are_asked_for():
     assert set(command.WHAT) - set(asked) == {"predictions"}
 
 
+@pytest.mark.slow
 def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, capsys):
     expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
     monkeypatch.setattr(predictions.Measured, "estimate", lambda self, trainer: expected)
