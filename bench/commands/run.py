@@ -139,7 +139,7 @@ def _here(arguments: argparse.Namespace, planned: Planner, report: Callable[[], 
     if arguments.dry_run:
         from bench.estimate import print_estimate
 
-        print_estimate(specs, arguments.output, arguments.data_root, arguments.store_root, device, execution.jobs)
+        print_estimate(specs, execution, device)
         return 0
     (inline if alone else local).run(specs, execution, arguments.fresh)
     if not speaks:

@@ -90,7 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
         from bench.estimate import print_estimate
 
         specs = [trial.spec for trial in trials]
-        print_estimate(specs, execution.output, execution.data_root, execution.store_root, device, execution.jobs)
+        print_estimate(specs, execution, device)
         return 0
     local.run([trial.spec for trial in trials], execution, fresh=False)
     found = {}

@@ -10,6 +10,7 @@ from bench import estimate
 from bench.arms import parse
 from bench.data import load
 from bench.datasets._store import open_store
+from bench.local import Execution
 from bench.plan import Request, open_dataset, plan
 from bench.pretrain import Trainer
 
@@ -27,7 +28,7 @@ def test_steps_and_pictures_are_counted(method, points, tested, tmp_path):
     (spec,) = plan(request, CPU)
     trainer = Trainer(spec, load(open_store(open_dataset("digits"), tmp_path, None), CPU), CPU)
     ticks = itertools.count()  # every reading is a second after the one before
-    found = estimate.Measured(lambda: float(next(ticks))).estimate(trainer)
+    found = estimate.Measured(lambda: float(next(ticks))).estimate(trainer, spec)
     assert found.pretraining == trainer.total_steps
     data = trainer.data
     training, validation, test = (len(part) for part in (data.train, data.validation, data.test))
@@ -36,6 +37,10 @@ def test_steps_and_pictures_are_counted(method, points, tested, tmp_path):
     assert found.features == pytest.approx((pictures + of_geometry) / 512)
     assert found.seconds == found.pretraining + found.features
     assert found.memory_mib > 0
+
+
+def execution(folder):
+    return Execution(folder, folder, None, "cpu", jobs=2, threads=1, checkpoint_seconds=120.0, tensorboard=False)
 
 
 def test_runs_that_cost_the_same_are_measured_once(tmp_path, monkeypatch, capsys):
@@ -49,7 +54,7 @@ def test_runs_that_cost_the_same_are_measured_once(tmp_path, monkeypatch, capsys
     alike = [*specs("barlow"), *specs("barlow:lambda_=0.1"), *specs("barlow", "optimizer.lr=1", "seeds.order=0")]
     longer, optimiser = specs("barlow", "epochs=6"), specs("barlow", "optimizer.name=sgd", "batch_size=32")
     others = [*specs("barlow", "projector.output=16"), *specs("smi"), *specs("smi:form=maxmin")]
-    estimate.print_estimate([*alike, *longer, *optimiser, *others], tmp_path, tmp_path, None, CPU, 2)
+    estimate.print_estimate([*alike, *longer, *optimiser, *others], execution(tmp_path), CPU)
     assert steps == [spec.id for spec in [alike[0], optimiser[0], *others[::2]]]
     assert pictures == [spec.id for spec in [alike[0], *others[::2]]]
     out = capsys.readouterr().out
@@ -67,3 +72,16 @@ def test_runs_that_cost_the_same_are_measured_once(tmp_path, monkeypatch, capsys
     total = sum(sum(seconds(spec)) for spec in [*alike, *longer, *optimiser, *others])
     said = float(re.search(r"about ([\d.]+) minutes with 2 at a time", out)[1])
     assert said == pytest.approx(total / 2 / 60, abs=0.2)
+
+
+def test_of_several_processes_one_and_its_share_of_the_batch_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(estimate, "_step_seconds", lambda trainer, clock: float(trainer.spec.protocol.batch_size))
+    (spec,) = plan(
+        Request([parse("barlow")], ["digits"], [0], "quick", WORDS, tmp_path, recipe="none", processes=4), CPU
+    )
+    estimate.print_estimate([spec], execution(tmp_path), CPU)
+    out = capsys.readouterr().out
+    seconds, features = map(int, re.search(r"about (\d+) s, (\d+) s of it", out).groups())
+    steps = 3 * (len(load(open_store(open_dataset("digits"), tmp_path, None), CPU).train) // 64)
+    assert seconds - features == 64 / 4 * steps  # as many steps as with one process
+    assert "not what they exchange" in out

@@ -139,7 +139,7 @@ def test_whole_runs_are_carried_out_only_where_they_are_asked_for():
 @pytest.mark.slow
 def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, capsys):
     expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
-    monkeypatch.setattr(predictions.Measured, "estimate", lambda self, trainer: expected)
+    monkeypatch.setattr(predictions.Measured, "estimate", lambda self, trainer, spec: expected)
     words = ["--what", "predictions", "--dataset", "digits", "--methods", "barlow,simsiam,random", *WORDS]
     assert cost(tmp_path, *words, "optimizer.lr=1e30") == 0
     said = capsys.readouterr().out
