@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.spec import RunSpec
 
 BY_DEFAULT = ("step", "turns", "rest", "objective", "views", "stream", "peers", "growth", "harness")
-WHAT = (*BY_DEFAULT, "predictions")
+WHAT = (*BY_DEFAULT, "processes", "predictions")
 HELP = "Measure what a training step, its parts and the objectives cost, beside the floor and other libraries."
 EXAMPLES = f"""--what, of {",".join(WHAT)}:
   step       a step against the floor, the bare network on ready tensors, and where the difference goes
@@ -31,6 +31,7 @@ EXAMPLES = f"""--what, of {",".join(WHAT)}:
   peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
   growth     time and memory over resolution, batch and widths, with a fitted model
   harness    --help, planning 10,000 runs, the report of 1,000
+  processes  runs of the first method in 1, 2, 4, ... processes that share its batches; only where asked for
   predictions
              what `run --dry-run` says of a run of each method, and the run, carried out whole; only where asked for
 
@@ -46,7 +47,10 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--what", default=",".join(BY_DEFAULT), metavar="A,B", help="what is measured; default: all but predictions"
+        "--what",
+        default=",".join(BY_DEFAULT),
+        metavar="A,B",
+        help="what is measured; default: all but processes, predictions",
     )
     parser.add_argument(
         "--methods", metavar="A,B", help="names and patterns (`list methods`); default: every one that is installed"
@@ -110,7 +114,7 @@ def _on_pictures(
 ) -> Iterator[Row]:
     from bench import discover
     from bench.api import ImageFiles
-    from bench.cost import growth, peers, predictions, step, stream, turns, views
+    from bench.cost import growth, peers, predictions, processes, step, stream, turns, views
     from bench.data import load
     from bench.datasets._store import open_store
     from bench.plan import open_dataset
@@ -150,6 +154,8 @@ def _on_pictures(
         yield from _peers(arguments, data, device)
     if "growth" in what:
         yield from growth.measure(specs[0], data, device)
+    if "processes" in what:
+        yield from processes.measure(specs[0], arguments.data_root, arguments.store_root, device)
     if "predictions" in what:
         yield from predictions.measure(specs, data, device)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
-from typing import Any
 
-from bench.cost import growth, objective
+from bench.cost import growth, objective, table_runs
+from bench.cost.cells import markdown_table, number
 from bench.cost.record import Record, Row
 
 STAGES = ("gather", "views", "encoder", "heads, objective", "optimiser", "rest")
@@ -37,8 +36,9 @@ def render(record: Record) -> str:
         ("End to end beside other libraries", _peers(record.of("peers"), kind)),
         ("Objectives", _objectives(record.of("objective"), kind)),
         ("Growth", _growth(record.of("growth"), kind)),
-        ("Harness", _harness(record.of("harness"))),
-        ("Predicted by --dry-run, and taken", _predictions(record.of("predictions"))),
+        ("Harness", table_runs.harness(record.of("harness"))),
+        ("Processes", table_runs.processes(record.of("processes"))),
+        ("Predicted by --dry-run, and taken", table_runs.predictions(record.of("predictions"))),
     ):
         if section:
             sections += [f"## {title}", section]
@@ -78,9 +78,9 @@ def _steps(rows: Sequence[Row], kind: str) -> str:
         share = f"{100 / step['ratio']:.0f}"
         if step["rounds"] > 2:
             share += f" [{100 / step['ratio_high']:.0f}, {100 / step['ratio_low']:.0f}]"
-        parts = [_number(part) for part in shares(own, kind).values()]
+        parts = [number(part) for part in shares(own, kind).values()]
         work = f"{floor['gflop'] / floor[kind] / (stages['matmul']['gflop'] / stages['matmul'][kind]):.0%}"
-        table.append([method, step["rounds"], _number(step[kind]), _number(floor[kind]), share, *parts, work])
+        table.append([method, step["rounds"], number(step[kind]), number(floor[kind]), share, *parts, work])
     if not table:
         return ""
     first = rows[0]
@@ -88,7 +88,7 @@ def _steps(rows: Sequence[Row], kind: str) -> str:
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
         f"{first['precision']}. The floor is encoder and projection head forward, backward and optimiser on ready "
-        f"tensors.\n\n{_table(['method', *shown], table)}"
+        f"tensors.\n\n{markdown_table(['method', *shown], table)}"
     )
 
 
@@ -101,11 +101,11 @@ def _turns(rows: Sequence[Row], kind: str) -> str:
     for method, own in by_method(rows).items():
         stages = {row["stage"]: row for row in own}
         step = stages["step"]
-        cells = [f"{_number(step[kind])} [{_number(step[f'{kind}_low'])}, {_number(step[f'{kind}_high'])}]"]
+        cells = [f"{number(step[kind])} [{number(step[f'{kind}_low'])}, {number(step[f'{kind}_high'])}]"]
         cells += [f"{step['ratio']:.3f} [{step['ratio_low']:.3f}, {step['ratio_high']:.3f}]"]
         alone = stages.get("objective")
-        cells += [_number(alone[kind]), f"{100 * alone['ratio']:.2g}"] if alone else ["", ""]
-        cells += [_number(step[column]) for column in _MEMORY if column in step]
+        cells += [number(alone[kind]), f"{100 * alone['ratio']:.2g}"] if alone else ["", ""]
+        cells += [number(step[column]) for column in _MEMORY if column in step]
         table.append([method, *cells])
     if not table:
         return ""
@@ -116,12 +116,14 @@ def _turns(rows: Sequence[Row], kind: str) -> str:
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, embeddings of "
         f"{first['width']}, {first['precision']}; {first['rounds']} rounds. Ratios are medians over rounds.\n\n"
-        f"{_table(head, table)}"
+        f"{markdown_table(head, table)}"
     )
 
 
 def _rest(rows: Sequence[Row], kind: str) -> str:
-    return _table(["stage", "seconds"], [[row["stage"], _number(row[kind] / 1e3)] for row in rows]) if rows else ""
+    return (
+        markdown_table(["stage", "seconds"], [[row["stage"], number(row[kind] / 1e3)] for row in rows]) if rows else ""
+    )
 
 
 def _views(rows: Sequence[Row]) -> str:
@@ -139,19 +141,19 @@ def _views(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     head = ["", "views/s", "views per CPU second", "x torchvision, wall", "x torchvision, CPU"]
-    return f"{rows[0]['image_size']} px, batch {rows[0]['batch']}.\n\n{_table(head, table)}"
+    return f"{rows[0]['image_size']} px, batch {rows[0]['batch']}.\n\n{markdown_table(head, table)}"
 
 
 def _stream(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     first = rows[0]
-    table = [[row["name"], row["rounds"], _number(row["pictures_per_second"])] for row in rows]
+    table = [[row["name"], row["rounds"], number(row["pictures_per_second"])] for row in rows]
     return (
         f"{first['dataset']}, batch {first['batch']}; steps are {first['method']}'s, {first['backbone']}, "
         f"{first['image_size']} px, {first['precision']}. Stored: by index from the decoded store; decoded: from their "
         "files, in this process; ahead: from their files, by processes of their own, one for each thread.\n\n"
-        f"{_table(['', 'rounds', 'pictures per second of the clock'], table)}"
+        f"{markdown_table(['', 'rounds', 'pictures per second of the clock'], table)}"
     )
 
 
@@ -186,7 +188,7 @@ def _peers(rows: Sequence[Row], kind: str) -> str:
     ]
     return (
         f"Barlow Twins on {first['dataset']}, {first['backbone']}, {first['image_size']} px, "
-        f"batch {first['batch']}.\n\n{_table(head, table)}"
+        f"batch {first['batch']}.\n\n{markdown_table(head, table)}"
     )
 
 
@@ -196,7 +198,7 @@ def _objectives(rows: Sequence[Row], kind: str) -> str:
     cells = sorted({(row["width"], row["batch"]) for row in rows})
     head = ["method", *(f"B {batch}, D {width}" for width, batch in cells), "B exponent", "D exponent"]
     grids = [
-        f"{title}, forward and backward, on ready embeddings:\n\n{_table(head, _grid(rows, cells, column))}"
+        f"{title}, forward and backward, on ready embeddings:\n\n{markdown_table(head, _grid(rows, cells, column))}"
         for column, title in ((kind, "Milliseconds"), ("memory_mib", "Peak MiB of tensors"), ("gflop", "GFLOP"))
     ]
     return "\n\n".join([*grids, *_crossovers(rows, kind)])
@@ -211,13 +213,13 @@ def _crossovers(rows: Sequence[Row], kind: str) -> list[str]:
     table = []
     for other in others:
         ratios = [
-            _number(times[other, *cell] / times[first, *cell])
+            number(times[other, *cell] / times[first, *cell])
             if (other, *cell) in times and (first, *cell) in times
             else ""
             for cell in cells
         ]
         found = objective.crossings(rows, kind, first, other)
-        table.append([other, *ratios, *(", ".join(map(_number, found[width])) for width in widths)])
+        table.append([other, *ratios, *(", ".join(map(number, found[width])) for width in widths)])
     if not table:
         return []
     head = ["", *(f"B {batch}, D {width}" for width, batch in cells), *(f"equal at B, D {width}" for width in widths)]
@@ -225,7 +227,7 @@ def _crossovers(rows: Sequence[Row], kind: str) -> list[str]:
         f"Times of the others over those of {first}: above 1 {first} is faster. Equal at B: interpolated between the "
         "batch sizes measured; empty where one is faster at all of them."
     )
-    return [f"{about}\n\n{_table(head, table)}"]
+    return [f"{about}\n\n{markdown_table(head, table)}"]
 
 
 def _grid(rows: Sequence[Row], cells: Sequence[tuple[int, int]], column: str) -> list[list[str]]:
@@ -233,7 +235,7 @@ def _grid(rows: Sequence[Row], cells: Sequence[tuple[int, int]], column: str) ->
     table = []
     for method, own in by_method(rows).items():
         values = {(row["width"], row["batch"]): row[column] for row in own}
-        numbers = [_number(values[cell]) if cell in values else "" for cell in cells]
+        numbers = [number(values[cell]) if cell in values else "" for cell in cells]
         table.append([method, *numbers, *(f"{slope:.2f}" if math.isfinite(slope) else "" for slope in slopes[method])])
     return table
 
@@ -252,43 +254,3 @@ def _growth(rows: Sequence[Row], kind: str) -> str:
         powers = [f"{power:.2f} of {growth.AXES[axis]}" for axis, power in growth.exponents(rows, quantity).items()]
         parts.append(f"`{quantity}` grows with the power {', '.join(powers)}.")
     return "\n\n".join(parts)
-
-
-def _harness(rows: Sequence[Row]) -> str:
-    table = [
-        [
-            row["stage"],
-            _number(row["wall_ms"] / 1e3),
-            _number(row["cpu_ms"] / 1e3),
-            _number(row["memory_mib"]) if "memory_mib" in row else "",
-        ]
-        for row in rows
-    ]
-    head = ["", "seconds", "CPU seconds of this process", "peak MiB of Python's objects"]
-    return _table(head, table) if rows else ""
-
-
-def _predictions(rows: Sequence[Row]) -> str:
-    if not rows:
-        return ""
-    columns = ("predicted_seconds", "seconds", "predicted_pretraining", "pretraining")
-    table = [[row["method"], *(_number(row[column]) for column in columns), f"{row['ratio']:.2f}"] for row in rows]
-    head = ["method", "seconds, predicted", "seconds, taken", "pretraining, predicted", "pretraining, taken", "ratio"]
-    ratios = [row["ratio"] for row in rows]
-    first = rows[0]
-    return (
-        f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
-        f"{first['precision']}, {first['epochs']} epochs; seconds of the clock, of a whole run and of its pretraining. "
-        f"Ratio, predicted over taken seconds: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to "
-        f"{max(ratios):.2f}.\n\n{_table(head, table)}"
-    )
-
-
-def _number(value: float) -> str:
-    """Three figures."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

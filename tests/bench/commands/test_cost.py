@@ -18,7 +18,7 @@ from PIL import Image
 from bench import hardware
 from bench.cli import main
 from bench.commands import cost as command
-from bench.cost import growth, harness, objective, peers, predictions, step, stream, turns, views
+from bench.cost import growth, harness, objective, peers, predictions, processes, step, stream, turns, views
 from bench.cost.clock import Times
 from bench.estimate import Estimate
 
@@ -133,7 +133,20 @@ def test_whole_runs_are_carried_out_only_where_they_are_asked_for():
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     asked = parser.parse_args([]).what.split(",")
-    assert set(command.WHAT) - set(asked) == {"predictions"}
+    assert set(command.WHAT) - set(asked) == {"processes", "predictions"}
+
+
+@pytest.mark.slow
+def test_processes_share_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+    monkeypatch.setattr(processes, "ROUNDS", 1)
+    assert cost(tmp_path, "--what", "processes", "--methods", "barlow,smi", *WORDS) == 0
+    rows = json.loads((tmp_path / "cost/cost.json").read_text())["rows"]
+    assert [(row["method"], row["processes"], row["threads"]) for row in rows] == [("barlow", 1, 2), ("barlow", 2, 1)]
+    assert all(row["images_per_second"] > 0 and row["memory_mib"] > 0 for row in rows)
+    page = (tmp_path / "cost/cost.md").read_text()
+    ratio = rows[1]["images_per_second"] / rows[0]["images_per_second"]
+    assert re.search(rf"^\| 2 \| 1 \| .* \| {ratio:.2f} \|", page, re.MULTILINE)
 
 
 @pytest.mark.slow
