@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import BasicBlock, Bottleneck
 
 SMALL_IMAGE = 64
 """Images up to this many pixels wide get a 3x3 stem without max-pooling."""
+NARROW = 16
+"""Channels below which oneDNN cannot be trusted with a strided 1x1 convolution; see NarrowShortcut."""
 EXPANSION = 4
 """Of a bottleneck (He et al. 2016, figure 5)."""
 
@@ -87,6 +90,18 @@ class ResNet(nn.Module):
         return self.feature_map(images).permute(0, 2, 3, 1).flatten(1, 2).mean(1)
 
 
+class NarrowShortcut(nn.Conv2d):
+    """A strided 1x1 convolution that leaves the other pixels out first, which gives the same.
+
+    The backward pass of oneDNN's own writes past its workspace where there are fewer channels than in one of its
+    blocks (uxlfoundation/oneDNN issue 6035): with three threads it crashed here, elsewhere gradients were wrong.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return functional.conv2d(x[:, :, ::rows, ::columns], self.weight)
+
+
 def feature_dim(name: str, width: int | None) -> int:
     """Output width of the network `name` with `width` channels in its first stage (None: its own)."""
     layout = LAYOUTS[name]
@@ -114,7 +129,8 @@ def _stage(block: type[BasicBlock | Bottleneck], channels: int, planes: int, blo
     out_channels = planes * block.expansion
     downsample = None
     if stride != 1 or channels != out_channels:
-        shortcut = nn.Conv2d(channels, out_channels, 1, stride, bias=False)
+        convolution = NarrowShortcut if channels < NARROW else nn.Conv2d
+        shortcut = convolution(channels, out_channels, 1, stride, bias=False)
         downsample = nn.Sequential(shortcut, nn.BatchNorm2d(out_channels))
     first = block(channels, planes, stride, downsample)
     return nn.Sequential(first, *(block(out_channels, planes) for _ in range(blocks - 1)))

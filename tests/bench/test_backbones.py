@@ -70,3 +70,35 @@ def test_plans_are_made_without_torchvision():
     """Its import takes over a second, and only who builds a network needs it."""
     code = "import sys, bench.plan, bench.local; sys.exit('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+NARROW = """
+import torch
+from bench import backbones
+
+torch.set_num_threads(3)
+narrow = backbones.build("slim", 4, image_size=16, seed=1)
+images = torch.randn(32, 3, 16, 16)
+networks = [narrow.to(memory_format=torch.channels_last), backbones.build("slim", 4, image_size=16, seed=1).double()]
+gradients = []
+for network in networks:
+    for _ in range(5):
+        network.zero_grad()
+        network(images.to(network.conv1.weight.dtype)).square().sum().backward()
+    gradients.append(torch.cat([weights.grad.flatten().double() for weights in network.parameters()]))
+print(((gradients[0] - gradients[1]).norm() / gradients[1].norm()).item())
+"""
+
+
+def test_a_narrow_encoder_has_the_right_gradients_with_any_number_of_threads():
+    """oneDNN's strided 1x1 convolution crashed here, or wrote where it should not."""
+    done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-4
+
+
+def test_a_narrow_shortcut_is_a_strided_convolution():
+    shortcut = backbones.build("slim", 4, image_size=16, seed=1).layer2[0].downsample[0]
+    x = torch.randn(2, 4, 9, 9)
+    expected = torch.nn.functional.conv2d(x.double(), shortcut.weight.double(), stride=2)
+    torch.testing.assert_close(shortcut(x).double(), expected, rtol=1e-5, atol=1e-6)
