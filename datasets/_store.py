@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
-import sys
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +17,10 @@ import numpy as np
 from bench.api import Canvases, Dataset, ImageFiles, RawData, Split
 from bench.datasets._build import FORMAT, build
 from bench.datasets._download import fetch
+from bench.datasets._folder import alone, replace, temporary
 from bench.datasets._streamed import StreamedCanvases
 from bench.datasets._unpack import unpack
 from bench.errors import UserError
-from bench.files import sync_folder
-
-WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ def prepare(
             raise UserError(f"{dataset.key} comes as arrays, not as image files: there is nothing to stream.")
         raw = None if dataset.short_side is None and _is_current(folder, None) else dataset.find(data_root)
         if not _is_usable(folder, dataset, raw, streamed):
-            with _alone(folder):
+            with alone(folder):
                 _make(dataset, raw, data_root, folder, skip_corrupt, streamed)
     return _accept(_open(folder), skip_corrupt)
 
@@ -143,20 +136,20 @@ def _make(
     streamed = _is_streamed(folder) if streamed is None else streamed
     signature = _signature(dataset, raw, streamed)
     assert signature is not None
-    temporary = _temporary(folder)
-    temporary.mkdir()
+    made = temporary(folder)
+    made.mkdir()
     try:
-        build(raw, temporary, dataset.short_side, skip_corrupt, signature, streamed)
-        _replace(temporary, folder)
+        build(raw, made, dataset.short_side, skip_corrupt, signature, streamed)
+        replace(made, folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _obtain(dataset: Dataset, data_root: Path) -> RawData:
     archives = dataset.archives()
     if not archives:
         raise UserError(f"{dataset.key}: no pictures were found under {data_root}, and there is nothing to download.")
-    with _alone(data_root / f"{dataset.key}-download"):  # not that of a store which lies there, too
+    with alone(data_root / f"{dataset.key}-download"):  # not that of a store which lies there, too
         raw = dataset.find(data_root)
         if raw is not None:  # another process, which decodes elsewhere, was faster
             return raw
@@ -265,51 +258,6 @@ def _damaged(folder: Path, why: str) -> UserError:
 
 def _class_name(classes: Sequence[str], label: int) -> str:
     return classes[label] if label >= 0 else "no label"
-
-
-def _temporary(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
-
-
-def _replace(temporary: Path, folder: Path) -> None:
-    """Put the new store in place of a stale one; who has that open keeps reading it."""
-    if folder.exists():
-        stale = _temporary(folder)
-        os.rename(folder, stale)
-        os.rename(temporary, folder)
-        shutil.rmtree(stale)
-    else:
-        os.rename(temporary, folder)
-    sync_folder(folder.parent)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the dataset's lock, which the kernel frees when its holder dies, and clear away what a killed one left."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as handle:
-        try:
-            _lock(handle.fileno(), folder.name)
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                raise
-            print(
-                f"{folder.parent} has no file locks: prepare {folder.name} in one process at a time.", file=sys.stderr
-            )
-        else:
-            leftover = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{32}}\.partial")
-            for path in folder.parent.iterdir():
-                if leftover.fullmatch(path.name):
-                    shutil.rmtree(path)
-        yield
-
-
-def _lock(descriptor: int, key: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"Another process is preparing {key}; waiting for it.", file=sys.stderr)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @contextmanager

@@ -73,16 +73,16 @@ def test_who_waited_for_another_kind_takes_what_is_there_then(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`run` beside `prepare --stream`: it does not decode everything over the other's store."""
-    dataset, alone = Folder(str(pictures)), _store._alone
+    dataset, alone = Folder(str(pictures)), _store.alone
 
     @contextmanager
     def waited(folder: Path) -> Iterator[None]:
-        monkeypatch.setattr(_store, "_alone", alone)
+        monkeypatch.setattr(_store, "alone", alone)
         prepare(dataset, tmp_path, streamed=True)
         with alone(folder):
             yield
 
-    monkeypatch.setattr(_store, "_alone", waited)
+    monkeypatch.setattr(_store, "alone", waited)
     assert prepare(dataset, tmp_path).short_side == 160
 
 
