@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.cost.cells import markdown_table, number
 from bench.cost.record import Row
@@ -49,14 +49,23 @@ def processes(rows: Sequence[Row]) -> str:
 def predictions(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    columns = ("predicted_seconds", "seconds", "predicted_pretraining", "pretraining")
-    table = [[row["method"], *(number(row[column]) for column in columns), f"{row['ratio']:.2f}"] for row in rows]
-    head = ["method", "seconds, predicted", "seconds, taken", "pretraining, predicted", "pretraining, taken", "ratio"]
-    ratios = [row["ratio"] for row in rows]
+    columns = {"seconds": "seconds", "pretraining": "pretraining", "memory_mib": "MiB"}  # each as predicted and taken
+    pairs = [name for column in columns for name in (f"predicted_{column}", column)]
+    head = ["method", *(f"{title}, {how}" for title in columns.values() for how in ("predicted", "taken"))]
+    table = [
+        [row["method"], *(number(row[name]) for name in pairs), f"{row['ratio']:.2f}", f"{row['memory_ratio']:.2f}"]
+        for row in rows
+    ]
     first = rows[0]
     return (
         f"{first['dataset']}, {first['backbone']}, {first['image_size']} px, batch {first['batch']}, "
-        f"{first['precision']}, {first['epochs']} epochs; seconds of the clock, of a whole run and of its pretraining. "
-        f"Ratio, predicted over taken seconds: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to "
-        f"{max(ratios):.2f}.\n\n{markdown_table(head, table)}"
+        f"{first['precision']}, {first['epochs']} epochs; seconds of the clock, of a whole run and of its pretraining, "
+        "and the peak of memory, as predicted of a step and as taken until the last epoch. Predicted over taken: "
+        f"{_spread(row['ratio'] for row in rows)} of seconds, {_spread(row['memory_ratio'] for row in rows)} of "
+        f"memory.\n\n{markdown_table([*head, 'ratio of seconds', 'of memory'], table)}"
     )
+
+
+def _spread(ratios: Iterable[float]) -> str:
+    values = list(ratios)
+    return f"median {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -167,10 +167,11 @@ def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, caps
         assert row["memory_ratio"] == 100.0 / row["memory_mib"]
     page = (tmp_path / "cost/cost.md").read_text()
     shown = next(line for line in page.splitlines() if line.startswith("| barlow |")).split(" | ")
-    assert shown[1::2][:2] == ["4", "3"]  # seconds and pretraining as predicted
+    assert shown[1:6:2] == ["4", "3", "100"]  # seconds, pretraining and memory as predicted
     assert float(shown[2]) == pytest.approx(rows[0]["seconds"], rel=0.01)
     assert float(shown[4]) == pytest.approx(rows[0]["pretraining"], rel=0.01)
-    assert f"median {statistics.median(row['ratio'] for row in rows):.2f}" in page
+    for name in ("ratio", "memory_ratio"):
+        assert f"median {statistics.median(row[name] for row in rows):.2f}" in page
 
 
 @pytest.mark.slow
