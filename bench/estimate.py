@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import statistics
 import time
@@ -13,15 +12,14 @@ from typing import NamedTuple
 
 import torch
 
-from bench.context import context_of
-from bench.data import load, stratified_count
+from bench.data import Data, load
 from bench.datasets._store import open_store
 from bench.evaluate.features import extract
 from bench.hardware import prepare_process, reset_peak_memory
 from bench.local import Execution
 from bench.observe import CURVE_IMAGES, GEOMETRY_IMAGES, geometry, pictured
 from bench.plan import open_dataset
-from bench.pretrain import Trainer, method_class
+from bench.pretrain import Trainer
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -72,16 +70,15 @@ class Measured:
         self._steps: dict[str, Step] = {}
         self._pictures: dict[str, Picture] = {}
 
-    def estimate(self, trainer: Trainer, spec: RunSpec) -> Estimate:
-        """What a run would take, from a few steps and the features of a few pictures of its `trainer`, which is that of
-        one of its processes by itself (`share`)."""
+    def estimate(self, trainer: Trainer) -> Estimate:
+        """What a run would take, from a few steps of it and the features of a few pictures."""
         step, picture = _kind(trainer.spec, NOT_OF_A_STEP), _kind(trainer.spec, NOT_OF_A_PICTURE)
         if step not in self._steps:
             reset_peak_memory(trainer.device)
             self._steps[step] = Step(_step_seconds(trainer, self._clock), trainer.peak_memory_mib())
         if picture not in self._pictures:
             self._pictures[picture] = _picture(trainer, self._clock)
-        return _estimate(trainer, spec, self._steps[step], self._pictures[picture])
+        return _estimate(trainer, self._steps[step], self._pictures[picture])
 
 
 def print_estimate(specs: Sequence[RunSpec], execution: Execution, device: torch.device) -> None:
@@ -89,6 +86,7 @@ def print_estimate(specs: Sequence[RunSpec], execution: Execution, device: torch
     prepare_process(device, execution.threads)
     measured = Measured()
     estimates: dict[str, Estimate] = {}
+    data: Data | None = None
     left, streamed = 0.0, False
     for spec in specs:
         result = RunFolder(execution.output, spec.id).result()
@@ -97,9 +95,11 @@ def print_estimate(specs: Sequence[RunSpec], execution: Execution, device: torch
             continue
         kind = _kind(spec)
         if kind not in estimates:
-            trainer = _trainer(share(spec), execution.data_root, execution.store_root, device)
-            streamed |= trainer.data.train.come_ahead
-            estimates[kind] = measured.estimate(trainer, spec)
+            if data is None or data.store.key != spec.dataset.key:
+                data = None  # a GPU has room for one at a time
+                data = _data(spec.dataset.name, execution.data_root, execution.store_root, device)
+            streamed |= data.train.come_ahead
+            estimates[kind] = measured.estimate(Trainer(spec, data, device))
         own = estimates[kind]
         print(f"{spec.id}  about {own.seconds:.0f} s, {own.features:.0f} s of it features; {own.memory_mib:.0f} MiB")
         left += own.seconds
@@ -109,17 +109,14 @@ def print_estimate(specs: Sequence[RunSpec], execution: Execution, device: torch
         "is not included)."
     )
     if any(spec.world_size > 1 for spec in specs):
-        print("Of a run in several processes one's share of the batch is measured, and not what they exchange.")
+        print(
+            "Of a run in several processes one is measured with its share of each batch, and not what they exchange or "
+            "do with the others' shares."
+        )
     if streamed:
         print(
             "Pictures come from other processes, some batches ahead: should decoding take longer, it is not seen here."
         )
-
-
-def share(spec: RunSpec) -> RunSpec:
-    """A run of one process that does what each process of this run does, but for what they exchange."""
-    batch_size = spec.protocol.batch_size // spec.world_size
-    return dataclasses.replace(spec, world_size=1, protocol=dataclasses.replace(spec.protocol, batch_size=batch_size))
 
 
 def _kind(spec: RunSpec, without: Sequence[str] = ()) -> str:
@@ -148,16 +145,14 @@ def _picture(trainer: Trainer, clock: Callable[[], float]) -> Picture:
     return Picture(_warm_seconds(features, clock) / len(rows), of_geometry / len(rows))
 
 
-def _estimate(trainer: Trainer, spec: RunSpec, step: Step, picture: Picture) -> Estimate:
-    data, evaluation = trainer.data, spec.protocol.evaluate
-    images = stratified_count(data.train.labels.cpu().numpy(), spec.protocol.data.fraction)
-    length = context_of(spec, method_class(spec), images)
-    seen, epochs = len(data.train) + len(data.validation), length.total_steps // length.steps_per_epoch
+def _estimate(trainer: Trainer, step: Step, picture: Picture) -> Estimate:
+    data, evaluation = trainer.data, trainer.spec.protocol.evaluate
+    seen, epochs = len(data.train) + len(data.validation), trainer.total_steps // trainer.steps_per_epoch
     before = max(0, min(evaluation.curve_points, epochs) - 1)  # the evaluation takes the curve's last point's features
     pictures = seen * before + seen + len(data.test) * evaluation.test
     of_geometry = min(CURVE_IMAGES, len(data.train)) * before + min(GEOMETRY_IMAGES, len(data.train))
     seconds = picture.features * pictures + picture.geometry * of_geometry
-    return Estimate(step.seconds * length.total_steps, seconds, step.memory_mib)
+    return Estimate(step.seconds * trainer.total_steps, seconds, step.memory_mib)
 
 
 def _warm_seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -172,19 +167,18 @@ def pretraining_seconds(
     spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device, clock: Callable[[], float]
 ) -> float:
     """Estimated seconds, by `clock`, of a run's pretraining alone."""
-    trainer = _trainer(spec, data_root, store_root, device)
+    trainer = Trainer(spec, _data(spec.dataset.name, data_root, store_root, device), device)
     return _step_seconds(trainer, clock) * trainer.total_steps
 
 
-def _trainer(spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device) -> Trainer:
-    store = open_store(open_dataset(spec.dataset.name), data_root, store_root)
-    return Trainer(spec, load(store, device), device)
+def _data(name: str, data_root: Path, store_root: Path | None, device: torch.device) -> Data:
+    return load(open_store(open_dataset(name), data_root, store_root), device)
 
 
 def _step_seconds(trainer: Trainer, clock: Callable[[], float]) -> float:
     times = []
-    for _ in range(min(trainer.total_steps, WARM_UP_STEPS + TIMED_STEPS)):
+    for _ in range(WARM_UP_STEPS + TIMED_STEPS):
         start = clock()
         trainer.measure_step()
         times.append(clock() - start)
-    return statistics.median(times[WARM_UP_STEPS:] or times)
+    return statistics.median(times[WARM_UP_STEPS:])

@@ -127,18 +127,18 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Peak since the last reset, MiB: tensors on the GPU, or on a CPU what the whole process allocated.
+    """Peak since the last reset, MiB: tensors on the GPU, or on a CPU the memory of the whole process.
 
-    Without the pages of files that are mapped now, pictures above all: the system takes those back when it needs
-    memory, and how many there are says which runs came before. Where the system cannot reset the process's peak (no
-    Linux /proc) it is all of the peak since the process began.
+    That is without the pages of files that are in it now, of pictures above all: the system takes those back when it
+    needs memory, and how many there are says which runs came before. Where the system does not tell (no Linux /proc)
+    it is all of the peak since the process began.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        peak, of_files = (int(fields[name].split()[0]) for name in ("VmHWM", "RssFile"))
+    told = dict(line.split(":", 1) for line in status.read_text().splitlines()) if status.exists() else {}
+    if {"VmHWM", "RssFile"} <= told.keys():
+        peak, of_files = (int(told[name].split()[0]) for name in ("VmHWM", "RssFile"))
         return (peak - of_files) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -138,10 +138,15 @@ def _resolve(
     return spec
 
 
+def has_equal_shares(batch: int, parts: int, processes: int) -> bool:
+    """Whether processes can share every part of a batch equally, with two images each at least."""
+    return processes == 1 or not (batch % (processes * parts) or batch < 2 * processes * parts)
+
+
 def _check_shares(spec: RunSpec) -> None:
     """Objectives gather equal shares of a batch from all processes."""
     processes, batch, parts = spec.world_size, spec.protocol.batch_size, spec.protocol.accumulate
-    if processes > 1 and (batch % (processes * parts) or batch < 2 * processes * parts):
+    if not has_equal_shares(batch, parts, processes):
         by = f"{processes} processes" + f" times accumulate={parts}" * (parts > 1)
         raise UserError(f"batch_size={batch} cannot be divided by {by} into equal shares of at least two images.")
 

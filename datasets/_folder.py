@@ -20,7 +20,7 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the dataset's lock, which the kernel frees when its holder dies, and clear away what a killed one left."""
+    """Hold the folder's lock, which the kernel frees when its holder dies, and clear away what a killed one left."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_name(f".{folder.name}.lock"), "w") as handle:
         try:
@@ -53,7 +53,7 @@ def temporary(folder: Path) -> Path:
 
 
 def replace(made: Path, folder: Path) -> None:
-    """Put the new store in place of a stale one; who has that open keeps reading it."""
+    """Put what was made in place of a stale folder; who has that open keeps reading it."""
     if folder.exists():
         stale = temporary(folder)
         os.rename(folder, stale)

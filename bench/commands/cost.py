@@ -31,7 +31,8 @@ EXAMPLES = f"""--what, of {",".join(WHAT)}:
   peers      Barlow Twins end to end by lightly and solo-learn, where they are installed
   growth     time and memory over resolution, batch and widths, with a fitted model
   harness    --help, planning 10,000 runs, the report of 1,000
-  processes  runs of the first method in 1, 2, 4, ... processes that share its batches; only where asked for
+  processes  runs of the first method, of three epochs, in 1, 2, 4, ... processes that share its batches and all cores
+             (or have a GPU each); only where asked for
   predictions
              what `run --dry-run` says of a run of each method, and the run, carried out whole; only where asked for
 

@@ -32,7 +32,7 @@ def measure(specs: Sequence[RunSpec], data: Data, device: torch.device) -> Itera
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(Path(folder), device, torch.get_num_threads(), CHECKPOINT_SECONDS)
         for spec in tqdm(specs, desc="predictions", unit="run", disable=None, delay=2):
-            expected = measured.estimate(Trainer(spec, data, device), spec)
+            expected = measured.estimate(Trainer(spec, data, device))
             result = _carried_out(spec, data, settings)
             if result["status"] != "completed":
                 tqdm.write(f"predictions: not compared for {spec.id}, which {result['status']}: {result['reason']}")

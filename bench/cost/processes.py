@@ -15,6 +15,7 @@ from bench import group, local
 from bench.cost.clock import quartiles
 from bench.cost.record import Row, described_by
 from bench.hardware import cores
+from bench.plan import has_equal_shares
 from bench.spec import RunSpec
 from bench.store import RunFolder
 
@@ -24,14 +25,16 @@ CHECKPOINT_SECONDS = 120.0
 
 
 def measure(spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device) -> Iterator[Row]:
-    """A row for 1, 2, 4, ... processes, as many as divide the batch and have a core, or a GPU, each.
+    """A row for 1, 2, 4, ... processes that can share a batch equally and have a core, or a GPU, each.
 
     Pictures per second of pretraining by the clock (median and quartiles of ROUNDS runs, in which all numbers of
     processes take turns; of each the median over its epochs but the first) and the peak memory of process 0. The runs
-    are those of `run --processes N`, of EPOCHS epochs, in a folder that is removed; cores are divided as there.
+    are those of `run --processes N`, always of EPOCHS epochs, in a folder that is removed; cores are divided as there.
     """
     places = cores() if device.type == "cpu" else max(1, len(group.gpus(str(device))))
-    numbers = [2**power for power in range(places.bit_length()) if spec.protocol.batch_size % 2**power == 0]
+    batch, parts = spec.protocol.batch_size, spec.protocol.accumulate
+    powers = [2**power for power in range(places.bit_length())]
+    numbers = [number for number in powers if has_equal_shares(batch, parts, number)]
     costs: dict[int, list[Row]] = {number: [] for number in numbers}
     with tempfile.TemporaryDirectory() as folder:
         for done in tqdm(range(ROUNDS), desc="processes", unit="round", disable=None, delay=2):

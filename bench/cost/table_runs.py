@@ -38,7 +38,13 @@ def processes(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    head = ["processes", "threads of each", "images per second [quartiles]", "of the first", "peak MiB of process 0"]
+    head = [
+        "processes",
+        "threads of each",
+        "images per second [quartiles]",
+        "times the first row's",
+        "peak MiB of process 0",
+    ]
     return (
         f"{first['method']} on {first['dataset']}, {first['backbone']}, {first['image_size']} px, batch "
         f"{first['batch']} of all together, {first['precision']}; by the clock, {first['rounds']} rounds.\n\n"

@@ -90,7 +90,7 @@ print(((gradients[0] - gradients[1]).norm() / gradients[1].norm()).item())
 """
 
 
-def test_a_narrow_encoder_has_the_right_gradients_with_any_number_of_threads():
+def test_a_narrow_encoder_has_the_right_gradients_with_three_threads():
     """oneDNN's strided 1x1 convolution crashed here, or wrote where it should not."""
     done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -99,6 +99,7 @@ def test_a_narrow_encoder_has_the_right_gradients_with_any_number_of_threads():
 
 def test_a_narrow_shortcut_is_a_strided_convolution():
     shortcut = backbones.build("slim", 4, image_size=16, seed=1).layer2[0].downsample[0]
+    assert isinstance(shortcut, backbones.NarrowShortcut)
     x = torch.randn(2, 4, 9, 9)
     expected = torch.nn.functional.conv2d(x.double(), shortcut.weight.double(), stride=2)
     torch.testing.assert_close(shortcut(x).double(), expected, rtol=1e-5, atol=1e-6)

@@ -1,5 +1,6 @@
 """What a run would take, by a clock that can be worked out by hand."""
 
+import dataclasses
 import itertools
 import re
 
@@ -28,7 +29,7 @@ def test_steps_and_pictures_are_counted(method, points, tested, tmp_path):
     (spec,) = plan(request, CPU)
     trainer = Trainer(spec, load(open_store(open_dataset("digits"), tmp_path, None), CPU), CPU)
     ticks = itertools.count()  # every reading is a second after the one before
-    found = estimate.Measured(lambda: float(next(ticks))).estimate(trainer, spec)
+    found = estimate.Measured(lambda: float(next(ticks))).estimate(trainer)
     assert found.pretraining == trainer.total_steps
     data = trainer.data
     training, validation, test = (len(part) for part in (data.train, data.validation, data.test))
@@ -74,14 +75,21 @@ def test_runs_that_cost_the_same_are_measured_once(tmp_path, monkeypatch, capsys
     assert said == pytest.approx(total / 2 / 60, abs=0.2)
 
 
-def test_of_several_processes_one_and_its_share_of_the_batch_is_measured(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(estimate, "_step_seconds", lambda trainer, clock: float(trainer.spec.protocol.batch_size))
-    (spec,) = plan(
-        Request([parse("barlow")], ["digits"], [0], "quick", WORDS, tmp_path, recipe="none", processes=4), CPU
-    )
-    estimate.print_estimate([spec], execution(tmp_path), CPU)
-    out = capsys.readouterr().out
-    seconds, features = map(int, re.search(r"about (\d+) s, (\d+) s of it", out).groups())
-    steps = 3 * (len(load(open_store(open_dataset("digits"), tmp_path, None), CPU).train) // 64)
-    assert seconds - features == 64 / 4 * steps  # as many steps as with one process
-    assert "not what they exchange" in out
+def test_of_several_processes_one_is_measured_with_its_share_of_the_batch(tmp_path, capsys, monkeypatch):
+    seen = []
+
+    def step_seconds(trainer, clock):
+        rows, _ = next(trainer.batches.of_step(0))
+        seen.append((len(rows), trainer.spec.protocol.batch_size, torch.get_num_threads()))
+        return 1.0
+
+    monkeypatch.setattr(estimate, "_step_seconds", step_seconds)
+    words = [*WORDS, "batch_size=32"]
+    request = Request([parse("barlow")], ["digits"], [0], "quick", words, tmp_path, recipe="none", processes=4)
+    threads = torch.get_num_threads()
+    try:
+        estimate.print_estimate(plan(request, CPU), dataclasses.replace(execution(tmp_path), threads=2), CPU)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [(8, 32, 2)]
+    assert "one is measured with its share" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,13 +39,23 @@ def test_a_run_does_not_inherit_the_memory_of_an_earlier_one():
     assert after < 50
 
 
+def resident(kind):
+    """KiB of this process, from /proc."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[kind].split()[0])
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they cannot be told apart")
 def test_pictures_that_are_memory_mapped_are_not_counted(tmp_path):
+    """Where they lie on a disk: the pages of a file on a tmpfs are memory."""
     np.save(tmp_path / "pictures.npy", np.ones(200 * 2**20, dtype=np.uint8))
+    of_files = resident("RssFile")
     reset_peak_memory(torch.device("cpu"))
     before = peak_memory_mib(torch.device("cpu"))
     pictures = np.load(tmp_path / "pictures.npy", mmap_mode="r")
     assert int(pictures.sum()) == 200 * 2**20  # touches all
+    if resident("RssFile") - of_files < 190 * 2**10:
+        pytest.skip("the system counts this folder's pages as no file's")
     assert abs(peak_memory_mib(torch.device("cpu")) - before) < 20
 
 

@@ -152,7 +152,7 @@ def test_processes_share_a_run(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_predictions_stand_beside_what_the_runs_took(tmp_path, monkeypatch, capsys):
     expected = Estimate(pretraining=3.0, features=1.0, memory_mib=100.0)
-    monkeypatch.setattr(predictions.Measured, "estimate", lambda self, trainer, spec: expected)
+    monkeypatch.setattr(predictions.Measured, "estimate", lambda self, trainer: expected)
     words = ["--what", "predictions", "--dataset", "digits", "--methods", "barlow,simsiam,random", *WORDS]
     assert cost(tmp_path, *words, "optimizer.lr=1e30") == 0
     said = capsys.readouterr().out
