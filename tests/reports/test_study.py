@@ -206,15 +206,39 @@ def test_spread_by_source_with_the_chi_squared_interval_and_pooled() -> None:
     assert found["smi", "all"].share is None
 
 
-def test_tau_is_kendalls_and_its_interval_holds_it() -> None:
+def test_tau_is_kendalls() -> None:
     first = [[0.1, 0.12], [0.2, 0.25], [0.3, 0.28], [0.4, 0.41]]
     second = [[0.2, 0.21], [0.1, 0.13], [0.3, 0.34], [0.5, 0.4]]
-    value, interval = study_ranking.tau(first, second), study_ranking.tau_interval(first, second)
+    value = study_ranking.tau(first, second)
     assert value == pytest.approx(stats.kendalltau([1, 2, 3, 4], [2, 1, 3, 4]).statistic)
-    assert interval is not None
-    assert interval[0] <= value <= interval[1]
     assert study_ranking.tau(first[:1], second[:1]) is None
-    assert study_ranking.tau_interval([[0.1], [0.2]], [[0.1], [0.2]]) is None
+    assert study_ranking.tau_by_seeds([[0.1], [0.2]], [[0.1], [0.2]]) is None
+
+
+def rankings(truth: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> study_ranking.BySeeds:
+    """Three runs of every arm, with a standard deviation of one."""
+    sides = [[list(generator.normal(mean, 1.0, 3)) for mean in means] for means in (truth, other)]
+    found = study_ranking.tau_by_seeds(*sides)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 2.0])
+def test_a_variant_that_changes_the_level_alone_is_seldom_told_from_seeds(
+    spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_ranking, "DRAWS", 400)
+    generator, truth = np.random.default_rng(1), spread * np.arange(7) / 2
+    ps = [rankings(truth, truth + 5, generator).p for _ in range(300)]
+    assert np.mean(np.array(ps) < 0.05) < 0.09
+
+
+def test_arms_far_apart_keep_their_order_by_seeds_and_a_reversed_one_is_told() -> None:
+    generator, truth = np.random.default_rng(2), 5.0 * np.arange(6)
+    same, reversed_ = rankings(truth, truth - 3, generator), rankings(truth, truth[::-1], generator)
+    assert (same.median, same.high, same.p) == (1.0, 1.0, 1.0)
+    assert reversed_.p < 0.1
+    assert reversed_.median < same.median
 
 
 def test_a_shift_of_a_lead_is_the_difference_of_differences() -> None:
@@ -225,6 +249,10 @@ def test_a_shift_of_a_lead_is_the_difference_of_differences() -> None:
         ("SGD", "barlow"): {0: 0.7, 1: 0.73},
     }
     found = {(one.variant, one.arm): one for one in study_ranking.leads(table, "barlow", False)}
+    change = found["SGD", "smi"].change
+    assert change is not None
+    assert change.difference == pytest.approx(0.605 - 0.81)
+    assert found["standard", "smi"].change is None
     assert found["standard", "smi"].shift is None
     assert found["SGD", "barlow"].lead is None
     shift = found["SGD", "smi"].shift
