@@ -68,16 +68,22 @@ def section(datasets: Mapping[str, Sequence[Group]], record: Record, options: Op
     tables, answers = {}, []
     for dataset, groups in datasets.items():
         key = groups[0].cell.key.partition("/")[0]
-        table = {
+        declared = {
             (group.variant["variant"], group.arm): group.scores(options.column) for group in groups if group.competes
         }
+        run = {variant for (variant, _), scores in declared.items() if scores}
+        if not run:
+            continue
+        variants = list(dict.fromkeys(variant for variant, _ in declared))
+        missing = [variant for variant in variants if variant not in run]
+        kept = {variants[0], *run}  # without the first there is nothing to hold the others against
+        table = {place: scores for place, scores in declared.items() if place[0] in kept}
         agreed, found = agreements(table), leads(table, record.reference, options.paired)
         tables[f"{STUDY}-tau-{key}"] = _agreement_table(dataset, agreed, options)
         tables[f"{STUDY}-leads-{key}"] = _lead_table(dataset, found, record, options)
         arms = len(dict.fromkeys(arm for _, arm in table))
         answers += [_agreement_sentence(one, dataset, options, arms) for one in agreed if one.tau is not None]
         answers += _lead_sentences(found, dataset, record)
-        missing = [one.variant for one in agreed if not one.arms]
         answers += [f"Not run on {dataset}: {', '.join(missing)}."] if missing else []
     return Section(tables, answers)
 

@@ -258,3 +258,21 @@ def test_a_shift_of_a_lead_is_the_difference_of_differences() -> None:
     shift = found["SGD", "smi"].shift
     assert shift is not None
     assert shift.difference == pytest.approx((0.605 - 0.715) - (0.81 - 0.705))
+
+
+def test_variants_that_were_not_run_are_named_and_fill_no_rows() -> None:
+    groups = [group(arm, [0.5, 0.5 + gap, 0.5 - gap], {"variant": variant}) for variant in "ab" for arm, gap in GAPS]
+    groups += [group(arm, [], {"variant": "c"}) for arm, _ in GAPS]
+    section = study_ranking.section({"digits": groups}, record("ranking", "barlow"), OPTIONS)
+    assert section.answers[-1] == "Not run on digits: c."
+    assert "No lead over barlow is shown to shift on digits (1 shifts" in section.answers[-2]
+    for name in ("tau", "leads"):
+        assert {row["variant"] for row in section.tables[f"study-{name}-digits"].records} <= {"a", "b"}
+    first = [one for one in groups if one.variant["variant"] != "a"] + [
+        group(arm, [], {"variant": "a"}) for arm, _ in GAPS
+    ]
+    section = study_ranking.section({"digits": first[::-1]}, record("ranking", "barlow"), OPTIONS)
+    assert section.answers == ["Not run on digits: a, c."]
+    assert all(row.get("shift") is None for row in section.tables["study-leads-digits"].records)
+    nothing = study_ranking.section({"digits": groups[-2:]}, record("ranking", "barlow"), OPTIONS)
+    assert (nothing.tables, nothing.answers) == ({}, [])
