@@ -163,7 +163,7 @@ def comparisons(runs: pd.DataFrame, record: Record, options: Mapping[str, Any]) 
             comparison = _by_arm(comparison, arms)
             name, title = comparison.name, comparison.title
             if words:
-                slug = "-".join(cells[0].variant.values())
+                slug = "-".join(cells[0].variant.values()).replace(" ", "-")
                 name, title = f"{name}-{slug}", f"{title}, {words}"
             placed = set(comparison.runs["id"].str.rpartition("/")[0])
             absent = [arm for key, arm in arms.items() if key not in placed]
