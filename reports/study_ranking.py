@@ -94,33 +94,32 @@ def agreements(table: Mapping[tuple[str, str], Scores]) -> list[Agreement]:
     found = []
     for variant in others:
         arms = [arm for name, arm in table if name == base and table[base, arm] and table.get((variant, arm))]
-        first, second = ([list(table[name, arm].values()) for arm in arms] for name in (base, variant))
+        first, second = ([table[name, arm] for arm in arms] for name in (base, variant))
         found.append(Agreement(variant, arms, tau(first, second), tau_by_seeds(first, second)))
     return found
 
 
-def tau(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> float | None:
+def tau(first: Sequence[Scores], second: Sequence[Scores]) -> float | None:
     """Kendall's tau-b of the means of two lists of equally many arms; None where it does not exist."""
     if len(first) < 2:
         return None
-    value = stats.kendalltau(*([np.mean(runs) for runs in side] for side in (first, second))).statistic
+    value = stats.kendalltau(*([np.mean(list(runs.values())) for runs in side] for side in (first, second))).statistic
     return None if np.isnan(value) else float(value)
 
 
-def tau_by_seeds(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> BySeeds | None:
+def tau_by_seeds(first: Sequence[Scores], second: Sequence[Scores]) -> BySeeds | None:
     """What `tau` would be if each arm were as good in both, but for what is common to all arms of a side.
 
-    Means are drawn DRAWS times as normal, with the standard error of the pooled standard deviation over runs, about
-    the arms' means over both sides. What seeds add to the spread of these is taken out first, by drawing them together
-    (James and Stein's factor with its root, so that the spread is right). None where there is no tau or no spread.
+    Means are drawn DRAWS times as normal, with their standard error, about the arms' means over both sides, of which
+    the spread is first brought down to what it would be without that error (an estimate whose own error is left out).
+    None where there is no tau or no spread.
     """
     seen = tau(first, second)
-    degrees = sum(len(runs) - 1 for runs in (*first, *second))
-    squares = sum(float(np.var(runs)) * len(runs) for runs in (*first, *second))
-    if seen is None or degrees == 0 or squares == 0:
+    squares, degrees = np.sum([_noise(side) for side in (first, second)], axis=0)
+    if seen is None or not degrees or not squares:
         return None
+    means = np.array([[np.mean(list(runs.values())) for runs in side] for side in (first, second)])
     errors = squares / degrees / np.array([[len(runs) for runs in side] for side in (first, second)])
-    means = np.array([[np.mean(runs) for runs in side] for side in (first, second)])
     arms = (means - means.mean(axis=1, keepdims=True)).mean(axis=0)
     spread = arms.var(ddof=1)
     kept = max(0.0, 1 - errors.mean() / 2 / spread) if spread else 0.0
@@ -130,6 +129,18 @@ def tau_by_seeds(first: Sequence[Sequence[float]], second: Sequence[Sequence[flo
     low, median, high = np.percentile(draws, [2.5, 50, 97.5])
     p = (1 + (draws <= seen + 1e-9).sum()) / (DRAWS + 1)
     return BySeeds(float(median), float(low), float(high), float(p))
+
+
+def _noise(side: Sequence[Scores]) -> tuple[float, int]:
+    """Sum of squares and degrees of freedom of what moves one arm's runs against the others'.
+
+    Where all arms have the same seeds what a seed does to all of them is taken out: it changes no rank.
+    """
+    if len({tuple(sorted(runs)) for runs in side}) == 1:
+        scores = np.array([[runs[seed] for seed in sorted(runs)] for runs in side])
+        rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
+        return float((rest**2).sum()), (scores.shape[0] - 1) * (scores.shape[1] - 1)
+    return sum(float(np.var(list(runs.values()))) * len(runs) for runs in side), sum(len(runs) - 1 for runs in side)
 
 
 def leads(table: Mapping[tuple[str, str], Scores], reference: str | None, paired: bool) -> list[Lead]:
@@ -180,7 +191,8 @@ def _agreement_table(dataset: str, found: Sequence[Agreement], options: Options)
         notes=[
             "Arms that differ by little beside their spread over seeds rank otherwise with other seeds, whatever the "
             f"variant does: hold tau against its value by seeds alone ({DRAWS:,} normal draws about the arms' means "
-            "over both variants, drawn together by what seeds add to their spread)."
+            "over both variants, drawn together by what seeds add to their spread; what a seed does to all arms that "
+            "have it is left out)."
         ],
         records=[
             {

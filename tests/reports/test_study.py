@@ -207,20 +207,31 @@ def test_spread_by_source_with_the_chi_squared_interval_and_pooled() -> None:
 
 
 def test_tau_is_kendalls() -> None:
-    first = [[0.1, 0.12], [0.2, 0.25], [0.3, 0.28], [0.4, 0.41]]
-    second = [[0.2, 0.21], [0.1, 0.13], [0.3, 0.34], [0.5, 0.4]]
+    first = [{0: 0.1, 1: 0.12}, {0: 0.2, 1: 0.25}, {0: 0.3, 1: 0.28}, {0: 0.4, 1: 0.41}]
+    second = [{0: 0.2, 1: 0.21}, {0: 0.1, 1: 0.13}, {0: 0.3, 1: 0.34}, {0: 0.5, 1: 0.4}]
     value = study_ranking.tau(first, second)
     assert value == pytest.approx(stats.kendalltau([1, 2, 3, 4], [2, 1, 3, 4]).statistic)
     assert study_ranking.tau(first[:1], second[:1]) is None
-    assert study_ranking.tau_by_seeds([[0.1], [0.2]], [[0.1], [0.2]]) is None
+    assert study_ranking.tau_by_seeds([{0: 0.1}, {0: 0.2}], [{0: 0.1}, {0: 0.2}]) is None
 
 
-def rankings(truth: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> study_ranking.BySeeds:
-    """Three runs of every arm, with a standard deviation of one."""
-    sides = [[list(generator.normal(mean, 1.0, 3)) for mean in means] for means in (truth, other)]
+def rankings(
+    truth: np.ndarray, other: np.ndarray, generator: np.random.Generator, common: float = 0.0
+) -> study_ranking.BySeeds:
+    """Three runs of every arm, with a standard deviation of one and what the seeds do to all of them."""
+    sides = []
+    for means in (truth, other):
+        runs = means[:, None] + generator.normal(0, 1, (len(means), 3)) + common * generator.normal(0, 1, 3)
+        sides.append([dict(enumerate(scores)) for scores in runs.tolist()])
     found = study_ranking.tau_by_seeds(*sides)
     assert found is not None
     return found
+
+
+def test_what_a_seed_does_to_all_arms_changes_no_ranking_where_they_share_it() -> None:
+    truth = np.arange(5.0)
+    plain, shifted = (rankings(truth, truth, np.random.default_rng(3), common) for common in (0.0, 100.0))
+    assert plain == shifted
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 2.0])
