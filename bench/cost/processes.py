@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bench import group, local
 from bench.cost.clock import quartiles
+from bench.cost.predictions import CHECKPOINT_SECONDS
 from bench.cost.record import Row, described_by
 from bench.hardware import cores
 from bench.plan import has_equal_shares
@@ -20,8 +21,6 @@ from bench.spec import RunSpec
 from bench.store import RunFolder
 
 ROUNDS, EPOCHS = 3, 3
-CHECKPOINT_SECONDS = 120.0
-"""As `run` has it."""
 
 
 def measure(spec: RunSpec, data_root: Path, store_root: Path | None, device: torch.device) -> Iterator[Row]:
@@ -39,7 +38,6 @@ def measure(spec: RunSpec, data_root: Path, store_root: Path | None, device: tor
     with tempfile.TemporaryDirectory() as folder:
         for done in tqdm(range(ROUNDS), desc="processes", unit="round", disable=None, delay=2):
             for number in numbers if done % 2 == 0 else reversed(numbers):
-                run = _short(spec, number, done)
                 execution = local.Execution(
                     output=Path(folder),
                     data_root=data_root,
@@ -50,10 +48,7 @@ def measure(spec: RunSpec, data_root: Path, store_root: Path | None, device: tor
                     checkpoint_seconds=CHECKPOINT_SECONDS,
                     tensorboard=False,
                 )
-                local.run([run], execution, fresh=False)
-                result = RunFolder(Path(folder), run.id).result()
-                if result is not None and result["status"] == "completed":
-                    costs[number].append(result["cost"])
+                costs[number] += _costs(_short(spec, number, done), execution)
     for number, found in costs.items():
         if not found:
             print(f"processes: not measured with {number}, whose runs did not complete.")
@@ -71,6 +66,13 @@ def measure(spec: RunSpec, data_root: Path, store_root: Path | None, device: tor
             "memory_mib": max(cost["peak_memory_mib"] for cost in found),
             "rounds": len(found),
         }
+
+
+def _costs(spec: RunSpec, execution: local.Execution) -> list[Row]:
+    """What the run's result.json says that it took; nothing where it does not complete."""
+    local.run([spec], execution, fresh=False)
+    result = RunFolder(execution.output, spec.id).result()
+    return [result["cost"]] if result is not None and result["status"] == "completed" else []
 
 
 def _threads(processes: int) -> int:
