@@ -56,13 +56,15 @@ class Best:
     """What the trials of an arm came to; `settings` are empty where no other trial beat the defaults.
 
     `score` and `default_score`: validation accuracy in [0, 1] of the best trial and of trial 0 (None: it diverged);
-    `at_edge`: settings in the outer tenth of their range, which the best value may lie beyond.
+    `completed`: trials that neither diverged nor collapsed, `collapsed`: those that did the latter; `at_edge`: settings
+    in the outer tenth of their range, which the best value may lie beyond.
     """
 
     settings: dict[str, float]
     score: float
     default_score: float | None
     completed: int
+    collapsed: int
     at_edge: list[str]
 
 
@@ -185,7 +187,9 @@ def best_of(
     chosen = trials[-negative]
     space = search_space(chosen.arm, trials[0].spec, request.words, trained_steps(trials[0].spec, request), rates)
     at_edge = [name for name, value in chosen.settings.items() if abs(share_of(space[name], value) - 0.5) > 0.4]
-    return Best(chosen.settings, best[0], scores[0][0] if scores[0] else None, len(known), at_edge)
+    sound = sum(ok for ok, *_ in known)
+    default_score = scores[0][0] if scores[0] else None
+    return Best(chosen.settings, best[0], default_score, sound, len(known) - sound, at_edge)
 
 
 def _scores(result: Mapping[str, Any] | None) -> tuple[float, ...] | None:

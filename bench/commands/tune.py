@@ -180,6 +180,7 @@ def _write_recipe(
                     "best": best.score,
                     "defaults": best.default_score,
                     "completed": best.completed,
+                    "collapsed": best.collapsed,
                     "at_edge": best.at_edge,
                 }
                 for arm, best in found.items()

@@ -156,6 +156,7 @@ def test_a_collapsed_trial_wins_only_where_all_collapsed(data_root, tmp_path):
     scores = [(0.2, 0.1), (0.4, 0.1), (0.3, 0.1)]
     trials, best = outcomes(data_root, tmp_path / "some", scores, collapsed=(1,))
     assert best.settings == trials[2].settings
+    assert (best.completed, best.collapsed) == (2, 1)
     trials, best = outcomes(data_root, tmp_path / "all", scores, collapsed=(0, 1, 2))
     assert best.settings == trials[1].settings
 
