@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, linalg, nn
 
 from bench.api import Context, Method, Terms
 from bench.methods._heads import predictor, projector
-from bench.methods._standardise import at_least_float32
+from bench.methods._standardise import at_least_float32, unit_rows
 
 BOTTLENECK = 4
 """How much narrower than the embedding the predictor's hidden layer is: 2048-512-2048 (paper, section 3)."""
@@ -29,8 +28,8 @@ def objective(predictions: Sequence[Tensor], embeddings: Sequence[Tensor]) -> tu
     4.1, figure 2).
     """
     p1, p2 = map(at_least_float32, predictions)
-    z1, z2 = (at_least_float32(z).detach() for z in embeddings)
-    agreement = (F.cosine_similarity(p1, z2, dim=1).mean() + F.cosine_similarity(p2, z1, dim=1).mean()) / 2
+    z1, z2 = (unit_rows(z.detach()) for z in embeddings)
+    agreement = (_cosines(p1, z2).mean() + _cosines(p2, z1).mean()) / 2
     return -agreement, {"spread": (_spread(z1) + _spread(z2)) / 2}
 
 
@@ -55,5 +54,12 @@ class SimSiam(Method):
         return objective([self.predictor(z) for z in embeddings], embeddings)
 
 
-def _spread(z: Tensor) -> Tensor:
-    return F.normalize(z, dim=1).std(0).mean() * z.shape[1] ** 0.5
+def _cosines(p: Tensor, unit: Tensor) -> Tensor:
+    """Of the rows of p with rows of length 1; a row of zeros has 0."""
+    return linalg.vecdot(p, unit) / linalg.vector_norm(p, dim=1).clamp_min(1e-12)
+
+
+def _spread(unit: Tensor) -> Tensor:
+    count, width = unit.shape
+    centred = unit - unit.mean(0)  # torch.std over the batch takes longer than all else here
+    return (linalg.vecdot(centred, centred, dim=0) / (count - 1)).sqrt().mean() * width**0.5

@@ -152,8 +152,4 @@ def environment_value(value: object) -> str:
 
 
 def _grouped(by_value: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{value} ({_some(labels)})" for value, labels in by_value.items())
-
-
-def _some(labels: Sequence[str]) -> str:
-    return text.listed(labels) if len(labels) <= 4 else f"{', '.join(labels[:3])} and {len(labels) - 3} more"
+    return "; ".join(f"{value} ({text.some(labels)})" for value, labels in by_value.items())

@@ -20,6 +20,8 @@ from bench.reports.study import STUDY, Options, runs_of
 from bench.reports.style import Drawing
 
 FORMATS = ("md", "html", "latex", "csv", "figures")
+REPORT_PLACES = ("tables/*.*", "figures/*.*")
+ALL_PLACES = (*REPORT_PLACES, "analysis/**/section.md")
 _TABLE_SUFFIXES = {"md": ".md", "latex": ".tex", "csv": ".csv"}
 
 
@@ -37,10 +39,12 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True)
 class Report:
-    """`paths` of all files written, the page to look at first; answers and tables in Markdown for a terminal."""
+    """`paths` of all files written, the page to look at first; answers and tables in Markdown for a terminal; and names
+    of files in its folders that are none of its own: an earlier report's, of other runs or settings."""
 
     paths: Sequence[Path]
     markdown: str
+    strangers: Sequence[str]
 
 
 def write_report(
@@ -68,7 +72,15 @@ def write_report(
     paths = [_write(destination / name, body) for name, body in files.items()]
     shown = [name for name in analysis.tables if name.startswith(f"{STUDY}-")] or list(analysis.tables)
     tables = [analysis.tables[name].markdown() for name in shown]
-    return Report(paths, "\n\n".join([markdown.answers(whole), *tables]))
+    analyses = [f"analysis/{place}/section.md" for place in declared.study.analyses] if declared.study else []
+    others = strangers(destination, [*files, *analyses], ALL_PLACES if declared.study else REPORT_PLACES)
+    return Report(paths, "\n\n".join([markdown.answers(whole), *tables]), others)
+
+
+def strangers(folder: Path, own: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Names, relative to `folder`, of the files at some of its places that are not among `own`."""
+    found = (path.relative_to(folder).as_posix() for place in places for path in sorted(folder.glob(place)))
+    return [name for name in found if name not in own]
 
 
 def _files(

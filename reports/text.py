@@ -105,6 +105,11 @@ def listed(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
 
 
+def some(items: Sequence[str]) -> str:
+    """All of up to four, of more the first three: `a, b, c and 2 more`."""
+    return listed(items) if len(items) <= 4 else f"{', '.join(items[:3])} and {len(items) - 3} more"
+
+
 def markdown(text: str) -> str:
     """`text` on one line with everything escaped that Markdown or a Markdown table would take for markup."""
     text = re.sub(r"([\\`*|~$])", r"\\\1", " ".join(text.split()))

@@ -14,6 +14,7 @@ from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_json, table_files
 from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
+from bench.reports.page import strangers
 from bench.reports.records import from_csv
 from bench.reports.verify_analyses import drifts as analysis_drifts
 from bench.reports.verify_analyses import missing, tables_of
@@ -87,7 +88,8 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
             drifts += [f"{name}: {line}" for line in analysis_drifts(path, declared.study, analysis.runs)]
         unchecked += [path.relative_to(report).as_posix() for path in others]
         unchecked += [f"the analysis {place}, which is not there" for place in missing(report, declared.study)]
-    return Verdict(drifts, checked, [*unchecked, *_strangers(report, analysis)])
+    others = strangers(report, list(table_files(analysis)), ["tables/*.*"])
+    return Verdict(drifts, checked, [*unchecked, *others])
 
 
 def _expected(whole: Content, analysis: Analysis, report: Path) -> dict[str, str]:
@@ -113,13 +115,6 @@ def _unchecked(report: Path, whole: bool) -> list[str]:
     tables' CSV files alone are checked."""
     sections = sorted(path.relative_to(report).as_posix() for path in report.glob("analysis/**/section.md"))
     return [FIGURES, *sections, *([] if whole else [NEEDS_FOLDERS])]
-
-
-def _strangers(report: Path, analysis: Analysis) -> list[str]:
-    """Files among the tables that are none of this report's."""
-    own = set(table_files(analysis))
-    found = (path.relative_to(report).as_posix() for path in sorted(report.glob("tables/*.*")))
-    return [name for name in found if name not in own]
 
 
 def _runs_drifts(stored: pd.DataFrame, runs: pd.DataFrame) -> list[str]:

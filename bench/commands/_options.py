@@ -175,9 +175,12 @@ def print_report(
     outputs: list[Path], destination: Path, declared: Declared, selection: Selection | None = None
 ) -> None:
     """Write the report, of all runs unless a selection says otherwise, and print its tables and where it is."""
+    from bench.reports import text
     from bench.reports.page import EVERYTHING, write_report
     from bench.store import disk_errors
 
     with disk_errors(destination):
         report = write_report(outputs, destination, declared, selection or EVERYTHING)
     print(f"\n{report.markdown}\n\nReport: {report.paths[0]}")
+    if report.strangers:
+        print(f"Not of this report, but there from an earlier one: {text.some(report.strangers)}.")

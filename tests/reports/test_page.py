@@ -60,6 +60,17 @@ def test_a_format_alone(experiment: Path, tmp_path: Path, form: str, written: se
     assert form != "md" or "figures/" not in page.read_text(encoding="utf-8")
 
 
+def test_what_an_earlier_report_left_is_named(experiment: Path, write_run: Writer, tmp_path: Path) -> None:
+    shared = {"dataset": {"name": "other", "key": "other", "fingerprint": "f" * 64, "classes": 10}}
+    write_run("smi", 0, 0.4, shared=shared, dataset="other")
+    two = write_report([experiment], tmp_path / "report")
+    assert not two.strangers
+    one = write_report([experiment], tmp_path / "report", selection=Selection(datasets=["imagewoof-160"]))
+    left = names(two, tmp_path / "report") - names(one, tmp_path / "report")
+    assert set(one.strangers) == left
+    assert "tables/other.csv" in left
+
+
 def test_only_the_chosen_methods_and_datasets(write_run: Writer, tmp_path: Path) -> None:
     for method in ("smi", "barlow", "vicreg"):
         for dataset in ("imagewoof-160", "other"):
