@@ -151,16 +151,18 @@ def _diverged(progress: Progress, trainer: Trainer) -> dict[str, Any]:
 
 
 def _cost(trainer: Trainer, seconds: float) -> dict[str, float | int | None]:
-    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up, and
-    memory their highest: in the first a GPU also tries out which convolutions are fastest."""
+    """Seconds over all attempts at this run; images/s is the median over epochs but the first, which warms up. Memory
+    is that of steps: on a GPU the most of the same epochs, since in the first it tries out which convolutions are
+    fastest; on a CPU of the first epoch, since what evaluations take stays in the process."""
     rows = trainer.progress.rows[1:] or trainer.progress.rows
     rates = [row["images_per_second"] for row in rows]
+    of_steps = rows if trainer.device.type == "cuda" else trainer.progress.rows[:1]
     method = trainer.method
     return {
         "seconds": seconds,
         "seconds_pretrain": trainer.progress.seconds,
         "images_per_second": statistics.median(rates) if rates else None,
-        "peak_memory_mib": max((row["memory_mib"] for row in rows), default=None),
+        "peak_memory_mib": max((row["memory_mib"] for row in of_steps), default=None),
         "parameters_encoder": sum(p.numel() for p in method.encoder.parameters()),
         "parameters_trained": sum(p.numel() for p in method.parameters() if p.requires_grad) if method.trains else 0,
     }

@@ -1,5 +1,6 @@
 """The command itself, as real processes on real data: killed and resumed, shared, diverging, failing, mistaken."""
 
+import csv
 import json
 import os
 import shutil
@@ -232,6 +233,14 @@ def whole(tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "o"
     assert call(output).returncode == 0
     return output
+
+
+def test_memory_is_that_of_steps_before_any_evaluation(whole):
+    (folder,) = run_folders(whole).values()
+    with open(folder / "metrics.csv", newline="", encoding="utf-8") as rows:
+        memory = [float(row["memory_mib"]) for row in csv.DictReader(rows)]
+    assert len(set(memory)) > 1, "evaluation took nothing: the test shows nothing"
+    assert json.loads((folder / "result.json").read_text())["cost"]["peak_memory_mib"] == memory[0] < memory[-1]
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(outcome, whole, tmp_path):
