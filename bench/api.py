@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from bench.errors import UserError
+
 
 @dataclass(frozen=True)
 class Range:
@@ -197,7 +199,7 @@ class Dataset(ABC):
     """Where a dataset comes from and how its raw files are read; decoding and storing are shared (datasets/_store.py).
 
     `argument` is what follows the colon on the command line: `imagewoof:320`, `folder:PATH`; '' where none is given.
-    Raises UserError for an argument it does not know.
+    Raises UserError for an argument it does not know, or any unless it `takes_argument`.
     """
 
     citation: ClassVar[str]
@@ -205,8 +207,11 @@ class Dataset(ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Protocol fields that follow from the data itself, as dotted keys: {'image_size': 32, 'augment.flip': 0.0}.
     Without image_size it is the shorter side of the largest picture, 128 px at most."""
+    takes_argument: ClassVar[bool] = False
 
     def __init__(self, argument: str = "") -> None:
+        if argument and not self.takes_argument:
+            raise UserError(f"{self.key} takes no argument, but got '{argument}'.")
         self.argument = argument
 
     @property

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.errors import UserError
+from bench.group import VARIABLES
 
-VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""Of the environment, as torchrun and Submitit's TorchDistributedEnvironment().export() set them."""
 TIMEOUT = timedelta(hours=1)
 """Longest wait of a process for another before both give up. A process that dies is noticed at once, on a GPU by
 whoever started it; others wait this long for process 0 to evaluate."""

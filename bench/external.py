@@ -69,14 +69,17 @@ def evaluate_encoder(
 
 
 def _run_beside(encoder: str) -> dict[str, Any]:
-    """The configuration of the run folder that the file lies in; empty when it lies elsewhere."""
+    """The configuration of the run folder that the file lies in; empty when it lies elsewhere.
+
+    Raises UserError where it is damaged: guesses in its place would give other numbers.
+    """
     config = Path(encoder).parent / "config.yaml"
     if encoder.startswith("torchvision:") or not config.is_file():
         return {}
     try:
         run = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{config}, beside the encoder, cannot be read as the configuration of a run.") from error
     return run if isinstance(run, dict) and "protocol" in run else {}
 
 

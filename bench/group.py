@@ -12,7 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-JOINING = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Of the environment, as torchrun and Submitit's TorchDistributedEnvironment().export() set them."""
+JOINING = (*VARIABLES, "TORCHELASTIC_USE_AGENT_STORE")
 """Variables by which processes find each other; those of a launcher around this command are not for its workers."""
 MISTAKE, BROKEN_UP, STOPPED = 2, 3, 4
 """Exit codes of a worker: the user must mend something; its processes must start anew; it was asked to stop."""
@@ -102,7 +104,9 @@ class Group:
     def _cause(self) -> _Worker:
         def weight(worker: _Worker) -> int:
             code = worker.process.returncode
-            return 0 if worker.killed or code == 0 else 1 if code in (BROKEN_UP, STOPPED) else 3 if code == 2 else 2
+            if worker.killed or code == 0:
+                return 0
+            return {BROKEN_UP: 1, STOPPED: 1, MISTAKE: 3}.get(code, 2)
 
         return max(self._workers, key=weight)
 

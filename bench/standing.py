@@ -95,13 +95,13 @@ def _config(path: Path) -> Mapping[str, int]:
 
 
 def _last_row(path: Path) -> Mapping[str, str] | None:
-    """The last whole line of metrics.csv; None before the first epoch."""
+    """The last line of metrics.csv; None before the first epoch."""
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         for column in ("epoch", "step", "loss", "images_per_second") if rows else ():
             float(rows[-1][column])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as the metrics of a run.") from error
     return rows[-1] if rows else None

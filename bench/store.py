@@ -144,18 +144,26 @@ class RunFolder:
 
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each file of a run that its results are made of; in result.json, so that later changes show."""
-    found = [path for name in ("metrics.csv", *RESULTS) if (path := folder / name).exists()]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {name: _digest(folder / name) for name in ("metrics.csv", *RESULTS) if (folder / name).exists()}
 
 
 def is_changed(folder: Path, name: str) -> bool:
     """Whether a file of a finished run is not the one that it ended with: cut short, edited, or of another run.
 
-    False where the run has not recorded any. Raises UserError where result.json itself cannot be read.
+    False where the run has not recorded any. Raises UserError where result.json itself cannot be read, and OSError
+    where the file is there and cannot be.
     """
-    result = RunFolder(folder, "").result() or {}
-    recorded = result.get("files", {}).get(name)
-    return recorded is not None and recorded != digests(folder).get(name)
+    recorded = ended(folder).get("files", {}).get(name)
+    return recorded is not None and (not (folder / name).exists() or recorded != _digest(folder / name))
+
+
+def ended(folder: Path) -> dict[str, Any]:
+    """The result.json of the run in a folder; empty where it has not ended. Raises UserError as `RunFolder.result`."""
+    return RunFolder(folder, "").result() or {}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def in_words(result: Mapping[str, Any]) -> str:

@@ -13,12 +13,13 @@ from typing import Literal
 import torch
 import yaml
 
+from bench import discover
 from bench.analysis.options import parsed
 from bench.arms import Arm, parse
 from bench.config.check import build
 from bench.errors import UserError, suggest
 from bench.plan import Request, plan
-from bench.spec import RunSpec
+from bench.spec import RunSpec, safe
 
 FOLDER = Path(__file__).parent / "config" / "study"
 
@@ -239,8 +240,6 @@ def variants_apart(cells: Sequence[Cell]) -> dict[str, list[str]]:
 
     Analyses compare arms at one setting of the others.
     """
-    from bench.spec import safe
-
     found: dict[str, list[str]] = {}
     for cell in cells:
         name = safe("-".join(f"{key}={value}" for key, value in cell.variant.items())) if cell.variant else ""
@@ -256,15 +255,11 @@ def recipe_of(chosen: Chosen, dataset: str, preset: str, at: str) -> str:
 
 def tuned_name(dataset: str, preset: str, at: str) -> str:
     """File name under which `tune` writes its recipe; `at` is Study.tuned_at."""
-    from bench.spec import safe
-
     return "-".join([safe(dataset), preset, *([safe(at)] if at else [])]) + ".yaml"
 
 
 def trained(study: Study) -> list[Arm]:
     """The arms that have settings to tune."""
-    from bench import discover
-
     arms = [parse(name) for name in study.arms]
     return [arm for arm in arms if discover.load("methods", arm.method).trains]
 

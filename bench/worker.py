@@ -1,4 +1,4 @@
-"""One process that works through a plan: `python -m bench.worker`, started by bench/local.py.
+"""One process that works through a plan: `python -m bench.worker`, started by bench/group.py.
 
 It reads one line of JSON (runs in canonical form and how to carry them out) and shares the plan with every other
 worker through the locks of the run folders. Of runs in N processes, N workers work through the plan together and
@@ -168,19 +168,19 @@ def _carry_out(spec: RunSpec, datasets: _Datasets, folder: RunFolder, token: str
 
 
 class _Datasets:
-    """Decoded datasets, each opened once per process."""
+    """The decoded dataset of the run at hand, kept until a run has another."""
 
     def __init__(self, data_root: Path, store_root: str | None, device: torch.device) -> None:
         self.data_root, self.device = data_root, device
         self.store_root = None if store_root is None else Path(store_root)
-        self.opened: dict[str, Data] = {}
+        self.opened: tuple[str, Data] | None = None
 
     def load(self, spec: RunSpec) -> Data:
         """Raises UserError where they changed since the plan, or there is no memory for them: no fault of the run."""
-        if spec.dataset.name not in self.opened:
-            self.opened = {}  # first, so that its place on a GPU is free
-            self.opened = {spec.dataset.name: self._load(spec)}
-        return self.opened[spec.dataset.name]
+        if self.opened is None or self.opened[0] != spec.dataset.name:
+            self.opened = None  # first, so that its place on a GPU is free
+            self.opened = spec.dataset.name, self._load(spec)
+        return self.opened[1]
 
     def _load(self, spec: RunSpec) -> Data:
         store = self._store(spec)

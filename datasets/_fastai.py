@@ -20,6 +20,7 @@ class FastAiDataset(Dataset):
     """Folders `<stem>[-160|-320]/{train,val}/<wnid>/`; the argument chooses the size, '' means 160."""
 
     defaults: ClassVar = {"image_size": 128}
+    takes_argument = True
     name: ClassVar[str]
     stem: ClassVar[str]
     wnids: ClassVar[Mapping[str, str]]

@@ -23,11 +23,6 @@ class Aircraft(Dataset):
     citation = "Maji, Rahtu, Kannala et al. (2013), Fine-Grained Visual Classification of Aircraft, arXiv:1306.5151"
     licence = "non-commercial research"
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"aircraft takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "aircraft"

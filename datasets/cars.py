@@ -27,11 +27,6 @@ class Cars(Dataset):
     citation = "Krause, Stark, Deng, Fei-Fei (2013), 3D Object Representations for Fine-Grained Categorization"
     licence = "not stated; research (ImageNet terms)"
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"cars takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "cars"

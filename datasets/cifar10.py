@@ -9,7 +9,6 @@ from typing import ClassVar
 from bench.api import Archive, Dataset, RawData
 from bench.datasets._cifar import read_names, read_records
 from bench.datasets._layout import unpacked
-from bench.errors import UserError
 
 BATCH = 10_000
 FOLDER = "cifar-10-batches-bin"
@@ -21,11 +20,6 @@ class Cifar10(Dataset):
     citation = "Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images"
     licence = "none stated; cite the report"
     defaults: ClassVar = {"image_size": 32}
-
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"cifar10 takes no argument, but got '{argument}'.")
-        super().__init__(argument)
 
     @property
     def key(self) -> str:

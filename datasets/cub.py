@@ -21,11 +21,6 @@ class Birds(Dataset):
     )
     licence = "non-commercial research"
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"cub takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "cub"

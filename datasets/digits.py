@@ -9,7 +9,6 @@ import numpy as np
 
 from bench.api import Dataset, ImageArrays, RawData
 from bench.datasets._cut import cut_test
-from bench.errors import UserError
 
 TEST_IMAGES = 500
 
@@ -27,11 +26,6 @@ class Digits(Dataset):
         "augment.grayscale": 0.0,
         "augment.minimum_scale": 0.4,
     }
-
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"digits takes no argument, but got '{argument}'.")
-        super().__init__(argument)
 
     @property
     def key(self) -> str:

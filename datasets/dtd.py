@@ -19,11 +19,6 @@ class DescribableTextures(Dataset):
     citation = "Cimpoi, Maji, Kokkinos, Mohamed, Vedaldi (2014), Describing Textures in the Wild"
     licence = "research"
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"dtd takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "dtd"

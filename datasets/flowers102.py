@@ -26,11 +26,6 @@ class Flowers102(Dataset):
     citation = "Nilsback, Zisserman (2008), Automated Flower Classification over a Large Number of Classes"
     licence = "not stated; research"
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"flowers102 takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "flowers102"

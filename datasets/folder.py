@@ -25,6 +25,7 @@ class Folder(Dataset):
 
     citation = "the user's own pictures"
     licence = "the user's own"
+    takes_argument = True
 
     def __init__(self, argument: str = "") -> None:
         if not argument:

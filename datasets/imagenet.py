@@ -39,6 +39,7 @@ class ImageNet(Dataset):
     citation = "Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition Challenge, arXiv:1409.0575"
     licence = "non-commercial research (ImageNet terms)"
     defaults: ClassVar = {"image_size": 224}
+    takes_argument = True
 
     def __init__(self, argument: str = "") -> None:
         if argument not in CLASSES:

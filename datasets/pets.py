@@ -19,11 +19,6 @@ class Pets(Dataset):
     citation = "Parkhi, Vedaldi, Zisserman, Jawahar (2012), Cats and Dogs"
     licence = "CC BY-SA 4.0"
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"pets takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "pets"

@@ -25,11 +25,6 @@ class Stl10(Dataset):
     licence = "non-commercial research (ImageNet terms)"
     defaults: ClassVar = {"image_size": 96}
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"stl10 takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "stl10"

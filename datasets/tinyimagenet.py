@@ -26,11 +26,6 @@ class TinyImageNet(Dataset):
     licence = "non-commercial research (ImageNet terms)"
     defaults: ClassVar = {"image_size": 64}
 
-    def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UserError(f"tinyimagenet takes no argument, but got '{argument}'.")
-        super().__init__(argument)
-
     @property
     def key(self) -> str:
         return "tinyimagenet"

@@ -22,9 +22,9 @@ def projector(context: Context, output: int | None = None, normalise_output: boo
     return mlp([context.feature_dim, *[shape.hidden] * (shape.layers - 1), width], normalise_output)
 
 
-def predictor(width: int, hidden: int, normalise_output: bool = False) -> nn.Sequential:
+def predictor(width: int, hidden: int) -> nn.Sequential:
     """Linear(no bias)-BN-ReLU, then Linear: from embeddings (B, width) to predictions (B, width) of a target."""
-    return mlp([width, hidden, width], normalise_output, output_bias=not normalise_output)
+    return mlp([width, hidden, width], output_bias=True)
 
 
 def mlp(widths: Sequence[int], normalise_output: bool = False, output_bias: bool = False) -> nn.Sequential:

@@ -12,9 +12,9 @@ def at_least_float32(z: Tensor) -> Tensor:
     return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
 
 
-def standardise(z: Tensor, epsilon: float = 1e-5) -> Tensor:
-    """(z - mean) / sqrt(variance + epsilon) per feature over the batch, biased variance: BatchNorm1d(affine=False)."""
-    return F.batch_norm(z, None, None, training=True, eps=epsilon)
+def standardise(z: Tensor) -> Tensor:
+    """(z - mean) / sqrt(variance + 1e-5) per feature over the batch, biased variance: BatchNorm1d(affine=False)."""
+    return F.batch_norm(z, None, None, training=True)
 
 
 def standardise_rows(z: Tensor) -> Tensor:

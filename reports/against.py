@@ -64,12 +64,13 @@ def against(
 ) -> list[Against]:
     """Every row against the reference's scores `base`; Holm's correction over those `in_family`."""
     results = [_one(scores, base, paired, margin) for scores in rows]
+    tested = [one.difference.p is not None for one in results]
     columns = [
         statistics.holm([p if member else None for p, member in zip(values, in_family, strict=True)])
         for values in (
             [one.difference.p for one in results],
-            _permutations(rows, base, paired),
-            [_floor(scores, base, paired) for scores in rows],
+            _permutations(rows, tested, base, paired),
+            [_floor(scores, base, paired) if there_is else None for scores, there_is in zip(rows, tested, strict=True)],
         )
     ]
     return [
@@ -112,10 +113,10 @@ def _pairs(scores: Scores, base: Scores) -> statistics.Paired:
     return statistics.paired([scores[seed] for seed in common], [base[seed] for seed in common])
 
 
-def _permutations(rows: Sequence[Scores], base: Scores, paired: bool) -> list[float | None]:
-    """Of every row, or of none: a family with gaps would be corrected too little."""
-    found = [_permutation(scores, base, paired) for scores in rows]
-    return found if None not in found else [None] * len(found)
+def _permutations(rows: Sequence[Scores], tested: Sequence[bool], base: Scores, paired: bool) -> Sequence[float | None]:
+    """Of every row that the deciding test has, or of none: a family with gaps would be corrected too little."""
+    found = {number: _permutation(scores, base, paired) for number, scores in enumerate(rows) if tested[number]}
+    return [None if None in found.values() else found.get(number) for number in range(len(rows))]
 
 
 def _permutation(scores: Scores, base: Scores, paired: bool) -> float | None:

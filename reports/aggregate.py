@@ -26,7 +26,8 @@ Values = Any
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % percentile interval; None where a dataset has one run, which says nothing of the spread."""
+    """A value with its 95 % percentile interval; None where a dataset has one run, which says nothing of the spread, or
+    every draw gave the same, as with runs that are all better than the others."""
 
     value: float
     interval: Interval | None
@@ -73,4 +74,4 @@ def bootstrap(measure: Callable[..., Values], *methods: Scores, seed: int = 0) -
     generator = np.random.default_rng(seed)
     drawn = [[array[generator.integers(len(array), size=(DRAWS, len(array)))] for array in one] for one in methods]
     low, high = np.quantile(measure(*drawn), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(float(measure(*methods)), (float(low), float(high)))
+    return Estimate(float(measure(*methods)), (float(low), float(high)) if low < high else None)

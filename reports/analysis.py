@@ -98,9 +98,9 @@ def table(
     )
 
 
-def write(destination: Path, title: str, tables: Sequence[Table], drawings: Sequence[Drawing], text: str = "") -> Path:
+def write(destination: Path, title: str, tables: Sequence[Table], drawings: Sequence[Drawing]) -> Path:
     """Write section.md, tables/*.{csv,tex} and figures/*.{pdf,png} under `destination`; returns section.md's path."""
-    parts = [f"## {title}", text, *(table.markdown() for table in tables), *(figure(drawing) for drawing in drawings)]
+    parts = [f"## {title}", *(table.markdown() for table in tables), *(figure(drawing) for drawing in drawings)]
     section = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
     files: dict[str, bytes] = {"section.md": section.encode()}
     for one in tables:

@@ -13,8 +13,8 @@ from scipy import stats
 
 from bench.errors import UserError, suggest
 from bench.reports import statistics
-from bench.reports.power import MOST_SEEDS, POWER
-from bench.reports.statistics import ALPHA, Difference
+from bench.reports.power import runs_needed
+from bench.reports.statistics import ALPHA, Difference, Interval
 
 SUPPORTED = "supported"
 NEGLIGIBLE = "too small to matter"
@@ -89,18 +89,29 @@ class Number(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Needed:
+    """Runs on each side with which a comparison would come to `verdict` with 80 % probability, were the difference seen
+    the true one: with the standard error seen, and with the ends of its 95 % interval (None: over MOST_SEEDS)."""
+
+    verdict: str
+    low: int | None
+    estimate: int | None
+    high: int | None
+
+
+@dataclass(frozen=True)
 class Judged:
-    """What one comparison (arm, opponent, dataset) says. `p_for` and `p_against` are one-sided, and so is `p_margin`,
-    for a gain that reaches the margin of superiority; `needed` are the runs on each side that would decide it with 80 %
-    probability, were the difference seen the true one (None: over 1000)."""
+    """What one comparison (arm, opponent, dataset) says. All p are one-sided: `p_for` and `p_against` for the claim and
+    for its contrary; of superiority with a margin `p_margin` that the gain is above it, `p_small` that it is below."""
 
     verdict: str
     reason: str
     difference: Difference | None = None
     p_for: float | None = None
     p_against: float | None = None
-    needed: int | None = None
     p_margin: float | None = None
+    p_small: float | None = None
+    needed: Needed | None = None
     insensitive: bool = False
     """Whether it is not tested because the metric fails the claim's `sensitive` arms."""
 
@@ -131,30 +142,39 @@ def judge(difference: Difference | None, n: int, claim: Claim) -> Judged:
 
     `n` is the number of runs of each group. Superiority is tested at 2.5 % on each side, as the tables' two-sided 5 %,
     non-inferiority and equivalence at 5 % on one side (bench.reports.equivalence): the chance of 'supported' where
-    the claim is false is at most that. A gain that is above 0 and below the margin, both shown, is too small to matter.
-    'Contradicted' is provisional until `combined` has corrected it.
+    the claim is false is at most that. Superiority is contradicted where a loss is shown; where a gain of the margin is
+    excluded, and no loss shown, any gain is too small to matter. Both are provisional until `combined` has corrected
+    them.
     """
     if difference is None or difference.error is None or difference.degrees_of_freedom is None:
         return Judged(UNTESTED, "no test is possible: too few runs, or none of them differ", difference)
     sign = 1.0 if claim.better == "higher" else -1.0
     estimate = sign * difference.difference
-    p_for, p_against = _p_values(estimate, difference.error, difference.degrees_of_freedom, claim)
-    verdict = UNDECIDED
-    if p_for < _level(claim):
-        verdict = NEGLIGIBLE if claim.test == "superiority" and p_against < _level(claim) else SUPPORTED
-    elif p_against < _level(claim):
-        verdict = CONTRADICTED
-    needed = None
-    if verdict == UNDECIDED:
-        needed = _needed(estimate, difference.error, difference.degrees_of_freedom, n, claim)
-    reaches = 1 - p_against if claim.test == "superiority" and claim.margin else None
-    return Judged(verdict, "", difference, p_for, p_against, needed, reaches)
+    error, freedom = difference.error, difference.degrees_of_freedom
+    p_for, p_against, p_small = _p_values(estimate, error, freedom, claim)
+    verdict = _verdict(claim, p_for, p_against, p_small)
+    needed = _needed(estimate, error, freedom, n, claim) if verdict == UNDECIDED else None
+    p_margin = None if p_small is None else 1 - p_small
+    return Judged(verdict, "", difference, p_for, p_against, p_margin, p_small, needed)
+
+
+def interval(difference: Difference, claim: Claim) -> Interval | None:
+    """The interval whose ends the claim's test is about: of 95 % for superiority, else of 90 %."""
+    if difference.error is None or difference.degrees_of_freedom is None:
+        return None
+    half = float(stats.t.ppf(1 - _level(claim), difference.degrees_of_freedom)) * difference.error
+    return difference.difference - half, difference.difference + half
+
+
+def confidence(claim: Claim) -> int:
+    """Of `interval`, in percent."""
+    return round(100 * (1 - 2 * _level(claim)))
 
 
 def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
     """The verdict on two numbers that carry no noise, or the one that all between their quartiles give.
 
-    Where these say only that there is no gain of the margin, perhaps none at all, that contradicts the claim.
+    Where these say only that there is no gain of the margin, perhaps none at all, it is too small to matter.
     """
     difference = Difference(_exact_difference(own.value, other.value, claim))
     ends = [(own.low, other.high), (own.high, other.low)]
@@ -163,7 +183,7 @@ def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
         return Judged(least, "", difference)
     if SUPPORTED in (least, most):
         return Judged(UNDECIDED, "measured times spread too far for a verdict (their quartiles)", difference)
-    return Judged(CONTRADICTED, "a gain of the margin is excluded, and none at all is shown (quartiles)", difference)
+    return Judged(NEGLIGIBLE, "none at all is shown (quartiles)", difference)
 
 
 def _exact_difference(own: float, other: float, claim: Claim) -> float:
@@ -176,38 +196,52 @@ def _exact_verdict(difference: float, claim: Claim) -> str:
 
 
 def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:
-    """The claim's verdict from those of its parts, and the parts, contradictions corrected for their number.
+    """The claim's verdict from those of its parts, and the parts, what speaks against it corrected for their number.
 
-    Supported where every part is, which needs no correction (an intersection-union test); too small to matter where
-    parts are only that. Contradicted where one part is after Holm's correction over all of them. Not testable where a
-    part is missing and none contradicts.
+    Supported where every part is, which needs no correction (an intersection-union test). Contradicted, or too small to
+    matter, where one part is after Holm's correction over all of them. Not testable where a part is missing and none
+    of these.
     """
-    adjusted = statistics.holm([part.p_against for part in parts])
-    found = []
-    for part, p in zip(parts, adjusted, strict=True):
-        if part.verdict == CONTRADICTED and p is not None and p >= _level(claim):
-            part = replace(part, verdict=UNDECIDED, reason="contradicted before, but not after Holm's correction")
-        found.append(part)
+    against = statistics.holm([part.p_against for part in parts])
+    small = statistics.holm([part.p_small for part in parts])
+    found = [_corrected(part, p, q, claim) for part, p, q in zip(parts, against, small, strict=True)]
     verdicts = [part.verdict for part in found]
-    if CONTRADICTED in verdicts:
-        return CONTRADICTED, found
-    if UNTESTED in verdicts or not verdicts:
-        return UNTESTED, found
-    if UNDECIDED in verdicts:
-        return UNDECIDED, found
-    return (NEGLIGIBLE if NEGLIGIBLE in verdicts else SUPPORTED), found
+    decisive = [word for word in (CONTRADICTED, NEGLIGIBLE, UNTESTED, UNDECIDED) if word in verdicts]
+    return (decisive[0] if decisive else SUPPORTED if verdicts else UNTESTED), found
+
+
+def _corrected(part: Judged, p_against: float | None, p_small: float | None, claim: Claim) -> Judged:
+    if part.p_for is None or p_against is None:
+        return part
+    verdict = _verdict(claim, part.p_for, p_against, p_small)
+    if verdict == part.verdict:
+        return part
+    return replace(part, verdict=verdict, reason=f"{part.verdict} before, but not after Holm's correction")
+
+
+def _verdict(claim: Claim, p_for: float, p_against: float, p_small: float | None) -> str:
+    level = _level(claim)
+    if p_against < level:
+        return CONTRADICTED
+    if p_small is not None and p_small < level:
+        return NEGLIGIBLE
+    return SUPPORTED if p_for < level else UNDECIDED
 
 
 def _margin(claim: Claim) -> float:
-    return math.log1p(claim.margin) if claim.ratio else claim.margin
+    """In the unit of `judge`; a gain of 5 % is, where lower is better, a ratio of 0.95."""
+    if not claim.ratio:
+        return claim.margin
+    downwards = (claim.better == "lower") == (claim.test != "non-inferiority")
+    return -math.log1p(-claim.margin) if downwards and claim.test != "equivalence" else math.log1p(claim.margin)
 
 
 def _level(claim: Claim) -> float:
     return ALPHA / 2 if claim.test == "superiority" else ALPHA
 
 
-def _p_values(estimate: float, error: float, freedom: float, claim: Claim) -> tuple[float, float]:
-    """For the claim, and for its contrary."""
+def _p_values(estimate: float, error: float, freedom: float, claim: Claim) -> tuple[float, float, float | None]:
+    """For the claim, for its contrary, and for a gain below the margin of superiority."""
     margin = _margin(claim)
 
     def above(bound: float) -> float:
@@ -217,43 +251,35 @@ def _p_values(estimate: float, error: float, freedom: float, claim: Claim) -> tu
         return float(stats.t.cdf((estimate - bound) / error, freedom))
 
     if claim.test == "superiority":
-        return above(0.0), below(margin)
+        return above(0.0), below(0.0), below(margin) if margin else None
     if claim.test == "non-inferiority":
-        return above(-margin), below(-margin)
-    return max(above(-margin), below(margin)), min(1.0, 2 * min(above(margin), below(-margin)))
+        return above(-margin), below(-margin), None
+    return max(above(-margin), below(margin)), min(1.0, 2 * min(above(margin), below(-margin))), None
 
 
-def _needed(estimate: float, error: float, freedom: float, n: int, claim: Claim) -> int | None:
-    """Fewest runs per group with which one of the verdicts has 80 % power, were the estimate the truth.
+def _needed(estimate: float, error: float, freedom: float, n: int, claim: Claim) -> Needed | None:
+    """For the verdict that takes the fewest; None where none is within MOST_SEEDS. For one comparison, uncorrected."""
+    margin, level = _margin(claim), _level(claim)
+    ways = {
+        "superiority": {
+            SUPPORTED: [estimate],
+            CONTRADICTED: [-estimate],
+            **({NEGLIGIBLE: [margin - estimate]} if margin else {}),
+        },
+        "non-inferiority": {SUPPORTED: [estimate + margin], CONTRADICTED: [-margin - estimate]},
+        "equivalence": {SUPPORTED: [margin - estimate, margin + estimate], CONTRADICTED: [abs(estimate) - margin]},
+    }[claim.test]
+    levels = {word: level / 2 if claim.test == "equivalence" and word == CONTRADICTED else level for word in ways}
 
-    The error shrinks with the root of n, the degrees of freedom grow with n - 1; None for more than MOST_SEEDS.
-    """
-    margin = _margin(claim)
-    if claim.test == "superiority":
-        distances = [estimate, margin - estimate]
-    elif claim.test == "non-inferiority":
-        distances = [estimate + margin, -margin - estimate]
-    else:
-        distances = [margin - abs(estimate), abs(estimate) - margin]
-    distance = max(distances)
-    if distance <= 0:
+    def runs(verdict: str, of_error: float) -> int | None:
+        return runs_needed(ways[verdict], of_error, freedom, n, levels[verdict])
+
+    known = {word: count for word in ways if (count := runs(word, error)) is not None}
+    if not known:
         return None
-
-    def power(runs: int) -> float:
-        own_error = error * math.sqrt(n / runs)
-        own_freedom = freedom * (runs - 1) / (n - 1)
-        critical = stats.t.ppf(1 - _level(claim), own_freedom)
-        return float(stats.nct.sf(critical, own_freedom, distance / own_error))
-
-    if power(MOST_SEEDS) < POWER:
-        return None
-    low, high = n, MOST_SEEDS  # `high` runs suffice
-    if power(n) >= POWER:
-        return n + 1  # they had the power and missed all the same
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high
+    verdict = min(known, key=known.__getitem__)
+    low, high = statistics.sd_interval(error, freedom)
+    return Needed(verdict, runs(verdict, low), known[verdict], runs(verdict, high))
 
 
 def _claim(path: Path, values: Mapping[str, Any]) -> Claim:

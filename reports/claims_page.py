@@ -11,9 +11,20 @@ import pandas as pd
 
 from bench.files import write_text
 from bench.reports import analysis, text
-from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, UNTESTED, Claim
+from bench.reports.claims import (
+    CONTRADICTED,
+    NEGLIGIBLE,
+    SUPPORTED,
+    UNDECIDED,
+    UNTESTED,
+    Claim,
+    Needed,
+    confidence,
+    interval,
+)
 from bench.reports.claims_evidence import Evidence, Part, Verdict
 from bench.reports.figure_claims import draw
+from bench.reports.power import MOST_SEEDS
 from bench.reports.results import table_label
 from bench.reports.statistics import ALPHA, Difference
 from bench.reports.style import Drawing
@@ -31,10 +42,11 @@ def table(verdicts: Sequence[Verdict]) -> Table:
         label=table_label(STEM),
         caption=(
             "Verdicts on the declared claims; what of one was declared or changed after a look at runs is said with "
-            "it. Supported: every comparison of the claim is. Too small to matter: shown, but by less than the "
-            "declared margin. Contradicted: one of them is, after Holm's correction over them. Superiority at 2.5 % "
-            "on each side, non-inferiority and equivalence at 5 % on one. Nothing is corrected over the claims, and "
-            "intervals are over seeds: with the choice of test pictures they would be wider."
+            "it. Supported: every comparison of the claim is. Contradicted, or too small to matter: one of them is, "
+            "after Holm's correction over them, where the contrary is shown, or that a gain is below the declared "
+            "margin. Superiority at 2.5 % on each side, non-inferiority and equivalence at 5 % on one: intervals are "
+            "of 95 and of 90 % by that, and over seeds: with the choice of test pictures they would be wider. Nothing "
+            "is corrected over the claims."
         ),
         columns=[
             Column("claim", numeric=False),
@@ -209,11 +221,23 @@ def _sentence(claim: Claim, part: Part) -> str:
         words.append("settings of unequal standing: tune both before believing it")
     words += [found.reason] if found.reason else []
     if found.verdict == NEGLIGIBLE:
-        words.append(f"less than the {_size(claim, claim.margin)} that were declared to matter")
+        shown = f", {text.p_value(found.p_small)}" if found.p_small is not None else ""
+        words.append(f"less than the {_size(claim, claim.margin)} that were declared to matter{shown}")
     if found.verdict == UNDECIDED and not found.reason:
-        needed = "more than 1000 seeds" if found.needed is None else f"about {found.needed} seeds"
-        words.append(f"{needed} would decide it with 80 % probability, were this difference the true one")
+        words.append(_needed(found.needed))
     return f"{head}; {'; '.join(words)}."
+
+
+def _needed(needed: Needed | None) -> str:
+    probable = "with 80 % probability, were this difference the true one"
+    if needed is None:
+        return f"more than {MOST_SEEDS} seeds would decide it {probable}"
+    low, high = (f"over {MOST_SEEDS}" if count is None else count for count in (needed.low, needed.high))
+    correction = "" if needed.verdict == SUPPORTED else ", before Holm's correction"
+    return (
+        f"about {needed.estimate} seeds ({low} to {high} by the interval of its spread{correction}) would find it "
+        f"{needed.verdict} {probable}"
+    )
 
 
 def _column(claim: Claim) -> str:
@@ -222,15 +246,17 @@ def _column(claim: Claim) -> str:
 
 
 def _interval(claim: Claim, found: Difference) -> str:
-    if found.interval is None:
+    ends = interval(found, claim)
+    if ends is None:
         return ""
-    low, high = (_amount(claim, end).removesuffix(" points").removesuffix(" %") for end in found.interval)
-    return f" (95 % interval {low} to {high})"
+    low, high = (_amount(claim, end).removesuffix(" points").removesuffix(" %") for end in ends)
+    return f" ({confidence(claim)} % interval {low} to {high})"
 
 
 def _record(one: Verdict, part: Part) -> dict[str, object]:
     found = part.judged
-    low, high = (found.difference.interval or (None, None)) if found.difference else (None, None)
+    low, high = (interval(found.difference, one.claim) if found.difference else None) or (None, None)
+    needed = found.needed or Needed("", None, None, None)
     return {
         "claim": one.claim.name,
         "verdict": one.verdict,
@@ -249,9 +275,14 @@ def _record(one: Verdict, part: Part) -> dict[str, object]:
         "difference": found.difference.difference if found.difference else None,
         "low": low,
         "high": high,
+        "confidence": confidence(one.claim) if low is not None else None,
         "p_for": found.p_for,
         "p_against": found.p_against,
         "p_margin": found.p_margin,
-        "seeds_needed": found.needed,
+        "p_small": found.p_small,
+        "seeds_needed_low": needed.low,
+        "seeds_needed": needed.estimate,
+        "seeds_needed_high": needed.high,
+        "seeds_needed_for": needed.verdict,
         "reason": found.reason,
     }

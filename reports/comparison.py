@@ -167,17 +167,24 @@ def _against(rows: Sequence[Row], reference: Row | None, paired: bool, margin: f
 def _marked(rows: list[Row], paired: bool) -> list[Row]:
     """Bold for the best mean and for all that the deciding test with Holm's correction cannot tell from it.
 
-    Nothing is bold without a test: one run, no spread on either side, or nothing to compare with.
+    A row without a test (one run, no spread on either side) is not, unless its mean is the same; nothing is where there
+    is no test at all.
     """
     scored = [row for row in rows if row.competes and row.score]
-    best = max(scored, key=lambda row: row.score.mean if row.score else 0.0, default=None)
+    best = max(scored, key=_mean, default=None)
     if best is None:
         return rows
     tests = [difference(row.scores, best.scores, paired).p if row is not best else None for row in scored]
     if all(p is None for p in tests):
         return rows
     adjusted = statistics.holm(tests)
-    bold = {best.key} | {
-        row.key for row, p in zip(scored, adjusted, strict=True) if p is not None and p >= statistics.ALPHA
+    bold = {
+        row.key
+        for row, p in zip(scored, adjusted, strict=True)
+        if (_mean(row) == _mean(best) if p is None else p >= statistics.ALPHA)
     }
     return [replace(row, bold=row.key in bold) for row in rows]
+
+
+def _mean(row: Row) -> float:
+    return row.score.mean if row.score else 0.0

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from numpy.typing import ArrayLike
 from scipy import stats
 
-from bench.reports.statistics import ALPHA, Difference, Interval, welch
+from bench.reports.statistics import ALPHA, Difference, Interval
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,6 @@ class Equivalence:
     @property
     def not_inferior(self) -> bool:
         return self.p_not_inferior < ALPHA
-
-
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float) -> Equivalence | None:
-    """`equivalence_of` Welch's difference between the means of `a` and `b`."""
-    return equivalence_of(welch(a, b), margin)
 
 
 def equivalence_of(difference: Difference, margin: float) -> Equivalence | None:

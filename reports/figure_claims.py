@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED
+from bench.reports.claims import CONTRADICTED, NEGLIGIBLE, SUPPORTED, UNDECIDED, interval
 from bench.reports.claims_evidence import Part, Verdict
 from bench.reports.style import (
     REFERENCE_COLORS,
@@ -31,8 +31,9 @@ LOOKS = {
 """By shape too, for print in grey; open where nothing is decided."""
 CAPTION = (
     "Claims about accuracy: difference to each opponent in points (of changes, where a claim is about one), with the "
-    "95 % interval over seeds, turned so that right is what the claim says. Grey bars: the margin, right of zero the "
-    "gain that was declared to matter, left of it the loss that counts as none."
+    "interval over seeds that its test is about (95 % of superiority, 90 % of non-inferiority), turned so that right "
+    "is what the claim says. Grey bars: the margin, right of zero the gain that was declared to matter, left of it the "
+    "loss that counts as none."
 )
 
 
@@ -67,9 +68,9 @@ def _row(axes: Axes, position: int, one: Verdict, part: Part) -> None:
     claim, difference, look = one.claim, part.judged.difference, LOOKS[part.judged.verdict]
     assert difference is not None
     sign = 1 if claim.better == "higher" else -1
-    if difference.interval:
-        low, high = difference.interval
-        interval_bar(axes, position, (sign * low, sign * high), look.color)
+    ends = interval(difference, claim)
+    if ends:
+        interval_bar(axes, position, (sign * ends[0], sign * ends[1]), look.color)
     sides = {"superiority": [1], "non-inferiority": [-1]}.get(claim.test, [-1, 1])
     for margin in [100 * side * claim.margin for side in sides if claim.margin]:
         color = REFERENCE_COLORS["random"]

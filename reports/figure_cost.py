@@ -10,7 +10,7 @@ import numpy as np
 from bench.reports import text
 from bench.reports.comparison import Comparison
 from bench.reports.rows import Row, leaves
-from bench.reports.style import Style, canvas, legend_beside, name_axis, styles
+from bench.reports.style import Style, canvas, legend_beside, name_axis, styles, upright_interval_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,8 +92,8 @@ def _against(axes: Axes, column: str, rows: Sequence[Row], looks: Mapping[str, S
         axes.step(*zip(*front, strict=True), where="post", color="#999999", lw=1.4, zorder=0, label="Pareto front")
     for row in rows:
         cost, mean = points[row.label]
-        _interval(axes, cost, row, looks[row.label])
         look = looks[row.label]
+        upright_interval_bar(axes, cost, row.score.interval if row.score else None, look.color)
         axes.plot([cost], [mean], look.marker, color=look.color, ms=8, linestyle="none", label=row.label)
     costs = [cost for cost, _ in points.values()]
     if min(costs) > 0 and max(costs) > 10 * min(costs):
@@ -106,14 +106,9 @@ def _against(axes: Axes, column: str, rows: Sequence[Row], looks: Mapping[str, S
 
 def _plot_sweep(axes: Axes, line: Sequence[tuple[float, Row]], look: Style, label: str) -> None:
     for value, row in line:
-        _interval(axes, value, row, look)
+        upright_interval_bar(axes, value, row.score.interval if row.score else None, look.color)
     values, means = [value for value, _ in line], [100 * _mean(row) for _, row in line]
     axes.plot(values, means, marker=look.marker, color=look.color, linestyle=look.line, label=label)
-
-
-def _interval(axes: Axes, x: float, row: Row, look: Style) -> None:
-    if row.score and row.score.interval:
-        axes.plot([x, x], [100 * end for end in row.score.interval], "_-", color=look.color, lw=1.2, ms=5)
 
 
 def _mean(row: Row) -> float:

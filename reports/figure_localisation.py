@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.reports import analysis, text
-from bench.reports.analysis import PREFIX, Quantity, compared, loaded, read_csv
+from bench.reports.analysis import PREFIX, Quantity, compared, loaded, measures_of, read_csv
 from bench.reports.comparison import Comparison
 from bench.reports.rows import Row
 from bench.reports.style import REFERENCE_COLORS, Drawing, canvas, fill, rendered, styles
@@ -43,9 +43,8 @@ MOST_ROWS = 8
 def write_section(run_folders: Sequence[Path], destination: Path, reference: str | None) -> Path:
     """Draw what `bench.analysis.localisation` measured under `destination`; returns the path of section.md."""
     scores, chance = read_csv(destination / "scores.csv"), read_csv(destination / "chance.csv")
-    wide = scores.pivot(index="id", columns="map", values=list(SCORES))
-    wide.columns = pd.Index([f"{column[1]}.{column[0]}" for column in wide.columns])
-    values = wide.reset_index().merge(scores.groupby("id")["images"].first(), on="id")
+    (wide,) = measures_of(destination)
+    values = wide.assign(images=scores.groupby("id")["images"].first()).reset_index()
     tables, drawings = [], []
     for comparison in compared(loaded(run_folders), values, reference):
         own = chance[chance["fingerprint"] == comparison.fingerprint]

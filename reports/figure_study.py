@@ -25,6 +25,7 @@ from bench.reports.style import (
     reference_line,
     rendered,
     style,
+    upright_interval_bar,
 )
 
 if TYPE_CHECKING:
@@ -98,11 +99,11 @@ def _curves(groups: Sequence[Group], record: Record, options: Options) -> Figure
         for index, (arm, line) in enumerate(lines.items()):
             aside = 2 ** (0.06 * (index - (len(lines) - 1) / 2))  # so that intervals do not hide one another
             line.sort(key=lambda point: point[0])
-            for value, group in line:
-                _interval(axes, aside * value, list(group.scores(options.column).values()), shown[arm])
-            means = [100 * summary(list(group.scores(options.column).values())).mean for _, group in line]
-            look = shown[arm]
-            values = [aside * value for value, _ in line]
+            look, values = shown[arm], [aside * value for value, _ in line]
+            found = [summary(list(group.scores(options.column).values())) for _, group in line]
+            for value, one in zip(values, found, strict=True):
+                upright_interval_bar(axes, value, one.interval, look.color)
+            means = [100 * one.mean for one in found]
             axes.plot(values, means, marker=look.marker, color=look.color, linestyle=look.line, label=arm)
         axes.set_xscale("log", base=2)
         axes.set_xlim(ticks[0] / 1.5, ticks[-1] * 1.5)  # one value alone has a width too
@@ -174,9 +175,3 @@ def _finish(axes: Axes, labels: Sequence[str], zero: str, label: str) -> None:
     reference_line(axes, 0.0, zero)
     axes.set_xlabel(label)
     axes.grid(axis="x", lw=0.4)
-
-
-def _interval(axes: Axes, x: float, values: Sequence[float], look: Style) -> None:
-    found = summary(values).interval
-    if found:
-        axes.plot([x, x], [100 * end for end in found], "_-", color=look.color, lw=1.2, ms=5)

@@ -15,7 +15,7 @@ from bench.reports.figure_curves import learning_curves, losses
 from bench.reports.figure_datasets import critical_difference, profiles
 from bench.reports.overview import Overview
 from bench.reports.statistics import ALPHA
-from bench.reports.style import Drawing, canvas, fill, name_axis, reference_line, rendered, styles
+from bench.reports.style import Drawing, canvas, fill, interval_bar, name_axis, reference_line, rendered, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,9 +102,7 @@ def accuracy(comparison: Comparison) -> Figure | None:
         look, mean = looks[row.label], 100 * row.score.mean
         values = [100 * value for value in row.scores.values()]
         axes.plot(values, [position + 0.22] * len(values), "o", mfc="none", mec=look.color, ms=4, mew=0.9)
-        if row.score.interval:
-            ends = [100 * end for end in row.score.interval]
-            axes.plot(ends, [position, position], "|-", color=look.color, lw=1.6, ms=7, mew=1.6)
+        interval_bar(axes, position, row.score.interval, look.color)
         axes.plot([mean], [position], look.marker, color=look.color, ms=7)
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -127,9 +125,7 @@ def differences(comparison: Comparison) -> Figure | None:
     for position, row in enumerate(rows):
         assert row.difference is not None
         look = looks[row.label]
-        if row.difference.interval:
-            ends = [100 * end for end in row.difference.interval]
-            axes.plot(ends, [position, position], "|-", color=look.color, lw=1.6, ms=7, mew=1.6)
+        interval_bar(axes, position, row.difference.interval, look.color)
         face = look.color if row.p is not None and row.p < ALPHA else "white"
         axes.plot([100 * row.difference.difference], [position], look.marker, mec=look.color, mfc=face, ms=7.5, mew=1.4)
     axes.set_yticks(range(len(rows)), names)

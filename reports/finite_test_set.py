@@ -6,37 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.reports.pictures import Correct, load_correct, mcnemar, resampled_pictures, two_sources
+from bench.reports.pictures import Correct, load_correct, mcnemar, two_sources
 from bench.reports.rows import Row
 
 
 def over_pictures(rows: Sequence[Row], reference: Row | None, paired: bool) -> list[Row]:
-    """`rows` with the two-level bootstrap of their difference to the reference; McNemar's p where both have one run.
+    """`rows` with the error of their difference to the reference from seeds and pictures; McNemar's p where both have
+    one run.
 
     Only between rows whose every score is borne out by stored predictions of equally many test pictures.
     """
     correct = {row.key: _correct(row) for row in rows}
     if reference is None or not correct[reference.key]:
         return list(rows)
-    base = reference.key
-    pictures = len(correct[base][0])
-    usable = [row for row in rows if correct[row.key] and {len(run) for run in correct[row.key]} == {pictures}]
-    if len(usable) < 2 or base not in {row.key for row in usable}:
-        return list(rows)
-    drawn = resampled_pictures([run for row in usable for run in correct[row.key]])
-    resampled, first = {}, 0
-    for row in usable:
-        resampled[row.key] = drawn[:, first : first + len(correct[row.key])]
-        first += len(correct[row.key])
+    pictures = {key: {len(run) for run in runs} for key, runs in correct.items()}
     found = []
     for row in rows:
-        if row.against and row.key in resampled:
-            own, other = resampled[row.key], resampled[base]
+        if row.against and pictures[row.key] == pictures[reference.key] and len(pictures[row.key]) == 1:
+            own, other = correct[row.key], correct[reference.key]
+            p = mcnemar(own[0], other[0]) if len(own) == len(other) == 1 else None
             if paired:
-                own, other = own[:, _shared(row, reference)], other[:, _shared(reference, row)]
+                own = [own[position] for position in _shared(row, reference)]
+                other = [other[position] for position in _shared(reference, row)]
             both = two_sources(row.against.difference, own, other, paired)
-            single = len(correct[row.key]) == len(correct[base]) == 1
-            p = mcnemar(correct[row.key][0], correct[base][0]) if single else None
             row = replace(row, against=replace(row.against, pictures=both, mcnemar_p=p))
         found.append(row)
     return found

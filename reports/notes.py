@@ -56,7 +56,7 @@ def _coverage(rows: Sequence[Row], decimals: int) -> str:
     ]
     return (
         f"Intervals cover the choice of seed, not the choice of test images. {collapsed} {BOTH_SOURCES}, and the 95 % "
-        f"interval over both (two-level bootstrap): {_some(parts)}."
+        f"interval over both (crossed effects): {_some(parts)}."
     )
 
 
@@ -78,8 +78,8 @@ def _seeds_needed(rows: Sequence[Row], paired: bool) -> list[str]:
         return []
     each, spread = ("shared with the reference", "differences' standard") if paired else ("per method", "standard")
     return [
-        f"Estimated seeds {each} to show the difference seen to the reference with 80 % probability, were it the true "
-        f"one (range: 95 % interval of the {spread} deviation): {_some(parts)}."
+        f"Estimated seeds {each} to show the difference seen to the reference with 80 % probability before Holm's "
+        f"correction, were it the true one (range: 95 % interval of the {spread} deviation): {_some(parts)}."
     ]
 
 

@@ -185,18 +185,19 @@ def _caption(metric: str, reference: str | None, names: Sequence[str], ranked: b
 def _notes(found: Overview) -> list[str]:
     lines = []
     if found.normalised:
-        fewest = min(len(scores) for one in found.normalised.values() for scores in one)
         scaled = {one.name for one in found.scale}
         unscaled = [one.title for one in found.comparisons if one.name not in scaled]
         if unscaled:
             lines.append(f"Not in IQM, mean and gap for want of both ends of the scale: {text.listed(unscaled)}.")
-        if fewest < 10:
-            lines.append(
-                f"With {text.runs(fewest)} on a dataset the bootstrap's intervals are too narrow (at 3 runs they cover "
-                "the truth 8 to 9 times in 10); they hold for these datasets, not for others."
-            )
     else:
         lines.append("No IQM: it takes two datasets with runs of the random encoder and of a better supervised one.")
+    rows = [row for comparison in found.comparisons for row in comparison.competing if row.label in found.methods]
+    fewest = min(len(row.scores) for row in rows)
+    if fewest < 10 and any(found.estimates.values()):
+        lines.append(
+            f"With {text.runs(fewest)} on a dataset the bootstrap's intervals are too narrow (at 3 runs they cover the "
+            "truth 8 to 9 times in 10); they hold for these datasets, not for others."
+        )
     if found.left_out:
         lines.append(f"Not ranked, since a dataset is missing: {text.listed(found.left_out)}.")
     lines += _ranking_notes(found.ranking, found.methods) if found.ranking else []
@@ -225,10 +226,14 @@ def _ranking_notes(found: Ranking, methods: Sequence[str]) -> list[str]:
     lines = []
     if found.friedman_p is not None and found.iman_davenport_p is not None:
         lines.append(
-            f"All methods equal over datasets: Friedman {text.p_value(found.friedman_p)}, Iman-Davenport "
+            f"Against all methods being equal over datasets: Friedman {text.p_value(found.friedman_p)}, Iman-Davenport "
             f"{text.p_value(found.iman_davenport_p)}."
         )
-    which = f"{'; '.join(apart)} differ" if apart else "no pair of methods differs"
+    which = (
+        f"{'; '.join(apart)} differ"
+        if apart
+        else f"no pair of methods is shown to differ with {found.datasets} datasets"
+    )
     return [*lines, f"Over datasets, by Wilcoxon's signed-rank test with Holm's correction: {which}."]
 
 

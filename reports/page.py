@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.errors import UserError, suggest
 from bench.files import write_atomically
-from bench.reports import figure_geometry, figure_study, figures, html, markdown, text
+from bench.reports import figure_geometry, figure_study, figures, html, markdown, pictures, text
 from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, OVERVIEW, Analysis, Declared, analyse, table_files
 from bench.reports.elsewhere import with_elsewhere
@@ -63,6 +63,7 @@ def write_report(
         if runs.empty:
             raise UserError(f"There is no run of the study {declared.study.name} yet.")
     measured, problems = curves(runs)
+    problems += pictures.problems(runs)
     analysis = analyse(runs, measured, declared)
     folders = [*outputs, destination]  # a study's analyses lie beside its report
     drawings = _drawings(analysis, measured, declared, folders) if {"html", "figures"} & set(selection.formats) else {}

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from bench.reports.statistics import CONFIDENCE, Difference, Interval
 from bench.store import is_changed
 
-DRAWS = 1000
+PREDICTIONS = "predictions.npz"
 Correct = NDArray[np.bool_]
 
 
@@ -35,15 +36,34 @@ class TwoSources:
 def load_correct(folder: Path, classifier: str) -> Correct | None:
     """Whether each test picture (N,) was classified rightly by `linear` or `knn` in a run folder.
 
-    None where predictions.npz is missing, damaged, or without the labels that newer runs store.
+    None where there is no predictions.npz, or one `spoiled`, or without the labels that newer runs store.
     """
-    if is_changed(folder, "predictions.npz"):
+    path = folder / PREDICTIONS
+    if not path.exists() or spoiled(folder):
         return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return np.asarray(arrays[classifier] == arrays["labels"]) if {classifier, "labels"} <= set(arrays) else None
+
+
+def spoiled(folder: Path) -> str:
+    """Why a run's predictions.npz is of no use; '' where it is, or was never written."""
     try:
-        with np.load(folder / "predictions.npz", allow_pickle=False) as arrays:
-            return np.asarray(arrays[classifier] == arrays["labels"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
+        if is_changed(folder, PREDICTIONS):
+            return "it is not the file with which the run ended"
+        if (folder / PREDICTIONS).exists():
+            with np.load(folder / PREDICTIONS, allow_pickle=False) as arrays:
+                for name in arrays:
+                    arrays[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def problems(runs: pd.DataFrame) -> list[str]:
+    """A line for each completed run (rows of bench.reports.load.load) whose predictions are spoiled."""
+    completed = runs[runs["status"] == "completed"]
+    found = {key: spoiled(Path(folder)) for key, folder in zip(completed["id"], completed["folder"], strict=True)}
+    return [f"{identifier}: {PREDICTIONS} cannot be read ({why})" for identifier, why in found.items() if why]
 
 
 def mcnemar(a: Correct, b: Correct) -> float:
@@ -54,68 +74,46 @@ def mcnemar(a: Correct, b: Correct) -> float:
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def resampled_pictures(correct: Sequence[Correct], seed: int = 0) -> NDArray[np.float64]:
-    """Accuracies (DRAWS, runs) of runs on DRAWS test sets drawn with replacement, the same draws for every run.
-
-    Raises ValueError for runs of different test sets.
-    """
-    if len({len(run) for run in correct}) != 1:
-        raise ValueError("runs compared picture by picture need the same test pictures")
-    right = np.stack(correct).T.astype(np.float32)
-    pictures = len(right)
-    generator = np.random.default_rng(seed)
-    at_a_time = max(1, 4_000_000 // pictures)  # so that the counts stay within some 50 MB
-    parts = []
-    for first in range(0, DRAWS, at_a_time):
-        draws = min(at_a_time, DRAWS - first)
-        drawn = generator.integers(pictures, size=(draws, pictures)) + pictures * np.arange(draws)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=draws * pictures).reshape(draws, pictures)
-        parts.append(counts.astype(np.float32) @ right)  # exact: whole numbers below 2^24
-    return np.concatenate(parts).astype(np.float64) / pictures
-
-
 def two_sources(
-    over_seeds: Difference,
-    resampled_a: NDArray[np.float64],
-    resampled_b: NDArray[np.float64],
-    paired: bool = False,
-    seed: int = 0,
+    over_seeds: Difference, a: Sequence[Correct], b: Sequence[Correct], paired: bool = False
 ) -> TwoSources | None:
-    """Two-level bootstrap, over seeds and test pictures, of a difference in mean accuracy that was tested over seeds.
+    """Error, for new seeds and new test pictures, of a difference in mean accuracy that was tested over seeds.
 
-    `resampled_a` (DRAWS, n_a) and `resampled_b` (DRAWS, n_b) come from one call of `resampled_pictures`; `paired`, they
-    are of the same n seeds, which are drawn together. On top of the pictures every draw resamples, on each side, n - 1
-    of the n runs with replacement: with n - 1 the bootstrap variance of a mean is s^2 / n, where resampling all n would
-    give (n - 1) / n of it (Rao and Wu 1988), a third too little at three seeds. The interval is Student's around the
-    difference, with the degrees of freedom of the test for the seeds' share of the variance, since percentiles over
-    three runs cover far less than they say.
+    `a` and `b` are the runs of either side on the same pictures (N,); `paired`, they are of the same n seeds. Whether a
+    run is right about a picture is a mean, an effect of the seed, one of the picture and a rest, whose variance over
+    n runs and N pictures is in the error over seeds and in that over pictures both: it is taken off once, as in a
+    crossed two-way layout (resampling seeds and pictures would count it three times: Owen 2007). Not less than the
+    larger of the two errors. The interval is Student's, with the degrees of freedom of the test over seeds for their
+    share of the variance (Satterthwaite); the pictures' own are many.
 
-    None where no test over seeds exists.
+    None where no test over seeds exists. Raises ValueError for runs of different test sets.
     """
-    if over_seeds.error is None or over_seeds.degrees_of_freedom is None:
+    if not over_seeds.error or over_seeds.degrees_of_freedom is None:
         return None
-    generator = np.random.default_rng(seed)
-    pictures_alone = resampled_a.mean(axis=1) - resampled_b.mean(axis=1)
-    if paired:
-        both = _resampled_runs(resampled_a - resampled_b, generator)
-    else:
-        both = _resampled_runs(resampled_a, generator) - _resampled_runs(resampled_b, generator)
-    error = float(both.std(ddof=1))
-    seeds_share = min(1.0, (over_seeds.error / error) ** 2)
-    degrees_of_freedom = over_seeds.degrees_of_freedom / seeds_share**2  # Satterthwaite; the pictures' own are many
-    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom)) * error
+    if len({len(run) for run in (*a, *b)}) != 1:
+        raise ValueError("runs compared picture by picture need the same test pictures")
+    first, second = (np.stack(side).astype(np.float64) for side in (a, b))
+    sides = [first - second] if paired else [first, second]
+    gaps = first.mean(0) - second.mean(0)
+    of_pictures = float(gaps.var(ddof=1)) / gaps.size
+    of_seeds = over_seeds.error**2
+    variance = max(of_seeds, of_pictures, of_seeds + of_pictures - sum(map(_rest, sides)))
+    degrees_of_freedom = over_seeds.degrees_of_freedom * (variance / of_seeds) ** 2
+    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom)) * variance**0.5
     return TwoSources(
         difference=over_seeds.difference,
         seeds_error=over_seeds.error,
-        pictures_error=float(pictures_alone.std(ddof=1)),
-        error=error,
+        pictures_error=of_pictures**0.5,
+        error=variance**0.5,
         interval=(over_seeds.difference - half_width, over_seeds.difference + half_width),
     )
 
 
-def _resampled_runs(accuracies: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
-    """Mean accuracy (draws,) over n - 1 of the n runs of accuracies (draws, n), drawn anew with replacement."""
-    draws, n = accuracies.shape
-    chosen = generator.integers(n, size=(draws, n - 1))
-    means: NDArray[np.float64] = np.take_along_axis(accuracies, chosen, axis=1).mean(axis=1)
-    return means
+def _rest(values: NDArray[np.float64]) -> float:
+    """Variance of the mean of `values` (n, N) from neither rows nor columns alone: the residual mean square of the
+    two-way analysis of variance over n N; 0 for one row, where it cannot be told from the columns."""
+    n, pictures = values.shape
+    if n == 1:
+        return 0.0
+    residual = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    return float((residual**2).sum()) / ((n - 1) * (pictures - 1) * n * pictures)

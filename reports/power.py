@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 from scipy import optimize, stats
 
 from bench.reports import text
@@ -71,6 +72,33 @@ def seeds_needed(difference: float, sd: float, groups: int = 2) -> int | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if _detectable_effect(middle, groups) <= effect else (middle, high)
+    return high
+
+
+def runs_needed(distances: Sequence[float], error: float, freedom: float, n: int, level: float) -> int | None:
+    """Fewest runs in each group, more than the n there were, with which one-sided tests at `level` have 80 % power.
+
+    Each is of an estimate that lies `distances` beyond its bound; all have to reject (of several a lower bound of the
+    power, which is near it where it is large). With n runs a side their standard error was `error` with `freedom`
+    degrees: it shrinks with the root of n, the degrees grow with n - 1. None for more than MOST_SEEDS.
+    """
+    if min(distances) <= 0:
+        return None
+
+    def power(runs: int) -> float:
+        own_error, own_freedom = error * math.sqrt(n / runs), freedom * (runs - 1) / (n - 1)
+        critical = stats.t.ppf(1 - level, own_freedom)
+        found = stats.nct.sf(critical, own_freedom, [distance / own_error for distance in distances])
+        return float(np.sum(found)) - (len(distances) - 1)
+
+    if power(MOST_SEEDS) < POWER:
+        return None
+    if power(n) >= POWER:
+        return n + 1  # they had the power and missed all the same
+    low, high = n, MOST_SEEDS  # `high` runs suffice
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
     return high
 
 

@@ -15,7 +15,7 @@ from bench.reports.measures import MEASURES, Measure, measures
 from bench.reports.notes import MARK, notes
 from bench.reports.rows import Row, summary_of
 from bench.reports.sentences import decimals_of, losses
-from bench.reports.statistics import Summary
+from bench.reports.statistics import Difference, Summary
 from bench.reports.tables import Cell, Column, Table
 
 
@@ -37,6 +37,8 @@ def results_table(comparison: Comparison, columns: Sequence[str] | None = None) 
     heads += [Column(measure.heading, measure.unit) for measure in others.values()]
     heads += [Column("runs", "gone wrong", numeric=False)]
 
+    reference = comparison.reference.key if comparison.reference else None
+
     def cells(row: Row) -> list[Cell]:
         n = len(row.scores)
         summaries = [(name, summary_of(row, measure.column)) for name, measure in accuracies.items()]
@@ -44,7 +46,7 @@ def results_table(comparison: Comparison, columns: Sequence[str] | None = None) 
             Cell(_name(row)),
             Cell((str(n),), sort=n),
             *(_accuracy(summary, n, decimals, row.bold and name == comparison.metric) for name, summary in summaries),
-            _difference(row, comparison, decimals),
+            difference_cell(row.difference, row.p, decimals, row.key == reference),
             *(number_cell(measure.value(row), measure.decimals) for measure in others.values()),
             Cell(_losses(row)),
         ]
@@ -108,17 +110,18 @@ def _losses(row: Row) -> tuple[str, ...]:
     return (*lines[:-1], lines[-1].rstrip(",")) if lines else ()
 
 
-def _difference(row: Row, comparison: Comparison, decimals: int) -> Cell:
-    if comparison.reference and row.key == comparison.reference.key:
+def difference_cell(found: Difference | None, p: float | None, decimals: int, is_reference: bool) -> Cell:
+    """Points, interval, and p after the correction that the caption names."""
+    if is_reference:
         return Cell(("reference",), sort=0.0)
-    if row.difference is None:
+    if found is None:
         return Cell((text.NOTHING,))
-    lines = [text.points(row.difference.difference, decimals)]
-    if row.difference.interval is not None:
-        lines.append(text.interval(row.difference.interval, decimals))
-    if row.p is not None:
-        lines.append(text.p_value(row.p))
-    return Cell(tuple(lines), sort=row.difference.difference)
+    lines = [text.points(found.difference, decimals)]
+    if found.interval is not None:
+        lines.append(text.interval(found.interval, decimals))
+    if p is not None:
+        lines.append(text.p_value(p))
+    return Cell(tuple(lines), sort=found.difference)
 
 
 def _caption(comparison: Comparison, shown: Sequence[Measure]) -> str:
@@ -148,7 +151,8 @@ def _caption(comparison: Comparison, shown: Sequence[Measure]) -> str:
         f"Accuracy on the test images of {comparison.title}. Mean ± sample standard deviation over n seeds and, "
         f"in brackets, the 95 % t interval of the mean; difference{versus} in {what} with {test} 95 % "
         f"interval and p after Holm's correction. Bold: the best {what} and all that {name} with Holm's "
-        f"correction (α = 0.05) cannot tell from it." + (f" {closing[:1].upper()}{closing[1:]}." if closing else "")
+        f"correction (α = 0.05) cannot tell from it, as if the best had been named before; none without a test."
+        + (f" {closing[:1].upper()}{closing[1:]}." if closing else "")
     )
 
 

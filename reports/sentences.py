@@ -63,7 +63,8 @@ def _sentence(row: Row, reference: Row, comparison: Comparison) -> str:
     decimals = decimals_of(comparison)
     gap = text.points(difference.difference, decimals)
     if difference.interval is None or p is None:
-        why = "one run says nothing about the spread" if fewest < 2 else "the seeds show no spread"
+        few = "one run says nothing about the spread" if fewest else "no seed in common"
+        why = few if fewest < 2 else "the seeds show no spread"
         return (
             f"{row.label} against {reference.label} on {where}: {gap} points in {what}, "
             f"but no test is possible with {n} ({why})."
@@ -103,5 +104,7 @@ def _matching(row: Row, decimals: int) -> str:
         return ""
     margin = text.percent(found.margin, decimals)
     if found.equivalent:
-        return f"; equivalent within the declared margin of {margin} points ({text.p_value(found.p_equivalent)})"
-    return f"; not inferior by the declared margin of {margin} points ({text.p_value(found.p_not_inferior)})"
+        p = text.p_value(found.p_equivalent)
+        return f"; equivalent within the declared margin of {margin} points ({p}, uncorrected)"
+    p = text.p_value(found.p_not_inferior)
+    return f"; not inferior by the declared margin of {margin} points ({p}, uncorrected)"

@@ -155,7 +155,7 @@ def hedges_g(a: ArrayLike, b: ArrayLike) -> float | None:
     return correction * (summary(a).mean - summary(b).mean) / sd
 
 
-def sd_interval(sd: float, degrees_of_freedom: int) -> Interval:
+def sd_interval(sd: float, degrees_of_freedom: float) -> Interval:
     """95 % interval of a standard deviation estimated with so many degrees of freedom, by the chi-squared law."""
     low, high = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], degrees_of_freedom)
     return sd * math.sqrt(degrees_of_freedom / low), sd * math.sqrt(degrees_of_freedom / high)

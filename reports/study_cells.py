@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.reports import text
+from bench.reports import results, text
 from bench.reports.against import Scores
 from bench.reports.power import PAIRED, detectable, detectable_note, points
-from bench.reports.results import accuracy_lines
 from bench.reports.statistics import Difference, summary
 from bench.reports.study import by_seed
 from bench.reports.tables import Cell
@@ -19,21 +18,12 @@ DECIMALS = 1
 def accuracy_cell(scores: Scores) -> Cell:
     """Mean ± standard deviation and interval in percent."""
     found = summary(list(scores.values())) if scores else None
-    return Cell(accuracy_lines(found, DECIMALS), sort=found.mean if found else None)
+    return Cell(results.accuracy_lines(found, DECIMALS), sort=found.mean if found else None)
 
 
 def difference_cell(found: Difference | None, p: float | None, is_reference: bool = False) -> Cell:
     """Points, interval, and p after the correction that the caption names."""
-    if is_reference:
-        return Cell(("reference",), sort=0.0)
-    if found is None:
-        return Cell((text.NOTHING,))
-    lines = [text.points(found.difference, DECIMALS)]
-    if found.interval is not None:
-        lines.append(text.interval(found.interval, DECIMALS))
-    if p is not None:
-        lines.append(text.p_value(p))
-    return Cell(tuple(lines), sort=found.difference)
+    return results.difference_cell(found, p, DECIMALS, is_reference)
 
 
 def difference_record(prefix: str, found: Difference | None, p_holm: float | None) -> dict[str, Any]:

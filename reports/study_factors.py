@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.reports import statistics, text
 from bench.reports.results import table_label
@@ -62,10 +62,7 @@ def effects(groups: Sequence[Group], factors: Sequence[str], options: Options) -
             found.append(Effect(factor, (own[factor], other[factor]), ", ".join(held), first, second, difference))
     found.sort(key=lambda one: factors.index(one.factor))
     adjusted = statistics.holm([one.difference.p if one.difference else None for one in found])
-    return [
-        Effect(one.factor, one.levels, one.held, one.first, one.second, one.difference, p)
-        for one, p in zip(found, adjusted, strict=True)
-    ]
+    return [replace(one, p=p) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _levels(group: Group, factors: Sequence[str]) -> dict[str, str] | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy import stats
+
 from bench.reports import statistics, text
 from bench.reports.results import table_label
-from bench.reports.statistics import Interval
+from bench.reports.statistics import ALPHA, Interval
 from bench.reports.study import STUDY, Group, Options, Record, Section
 from bench.reports.tables import Cell, Column, Table
 
@@ -29,6 +31,7 @@ class Component:
     sd: float
     interval: Interval | None
     share: float | None
+    freedom: int
 
 
 def section(datasets: Mapping[str, Sequence[Group]], record: Record, options: Options) -> Section:
@@ -71,6 +74,7 @@ def _of(arm: str, values: Mapping[str, Sequence[Sequence[float]]]) -> list[Compo
                 sd=sd,
                 interval=statistics.sd_interval(sd, freedom) if sd else None,
                 share=sd**2 / total if total and source != TOGETHER else None,
+                freedom=freedom,
             )
         )
     return found
@@ -106,8 +110,8 @@ def _table(dataset: str, found: Sequence[Component], options: Options) -> Table:
         notes=[
             "A source that interacts with another shows only at the fixed value of that other: parts need not add up "
             "to the whole.",
-            "An interval of a standard deviation from few runs is wide: two sources differ in earnest only where "
-            "theirs do not overlap.",
+            "An interval of a standard deviation from few runs is wide, and shares have no interval: what is shown of "
+            "the largest source is in the answers.",
         ],
         records=[
             {
@@ -138,8 +142,25 @@ def _sentences(dataset: str, pooled: Sequence[Component], options: Options) -> l
     first = max(single, key=lambda one: one.sd)
     return [
         f"Standard deviation of {text.metric(options.metric)} on {dataset} by source, in points, arms pooled: "
-        f"{text.listed(parts)}. {first.source} alone makes {text.percent(first.share, 0)} % of the sum of the parts."
+        f"{text.listed(parts)}. {first.source} has the largest estimate, {text.percent(first.share, 0)} % of the sum "
+        f"of the parts; {_larger(first, [one for one in single if one is not first])}."
     ]
+
+
+def _larger(first: Component, others: Sequence[Component]) -> str:
+    """Whether the largest variance is shown to be larger than the others: two-sided F tests with Holm's correction."""
+    tests = {one.source: _f_test(first, one) for one in others if one.sd}
+    adjusted = dict(zip(tests, statistics.holm(list(tests.values())), strict=True))
+    words = [f"than {source} {text.p_value(p)}" for source, p in adjusted.items() if p is not None]
+    if not words:
+        return "there is no other to compare it with"
+    shown = "shown" if all(p is not None and p < ALPHA for p in adjusted.values()) else "not shown"
+    return f"that it is the largest is {shown} (larger {text.listed(words)}, F tests, Holm-corrected)"
+
+
+def _f_test(a: Component, b: Component) -> float:
+    ratio = (a.sd / b.sd) ** 2
+    return float(2 * min(stats.f.sf(ratio, a.freedom, b.freedom), stats.f.cdf(ratio, a.freedom, b.freedom)))
 
 
 def _between(one: Component) -> str:

@@ -163,6 +163,12 @@ def interval_bar(axes: Axes, position: int, interval: tuple[float, float] | None
         axes.plot([100 * end for end in interval], [position, position], "|-", color=color, lw=1.6, ms=7, mew=1.6)
 
 
+def upright_interval_bar(axes: Axes, x: float, interval: tuple[float, float] | None, color: str) -> None:
+    """The same upright, at `x`."""
+    if interval:
+        axes.plot([x, x], [100 * end for end in interval], "_-", color=color, lw=1.2, ms=5)
+
+
 def reference_line(axes: Axes, level: float, text: str) -> None:
     """A dashed vertical line at `level`, named above the axes."""
     axes.axvline(level, color=REFERENCE_COLORS["random"], lw=1.2, dashes=(4, 3), zorder=0)

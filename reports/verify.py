@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import UserError
-from bench.reports import html, markdown
+from bench.reports import html, markdown, pictures
 from bench.reports.content import Content, content
 from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_json, table_files
 from bench.reports.elsewhere import with_elsewhere
@@ -65,6 +65,7 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
             raise UserError(f"None of the runs of {report / 'results.csv'} is in the folders given.")
         runs = with_elsewhere(runs, outputs, declared.scores)
         measured, problems = curves(runs)
+        problems += pictures.problems(runs)
     analysis = analyse(runs, measured, declared)
     whole = bool(outputs)
     drifts = _runs_drifts(stored, analysis.runs) if whole else []
@@ -88,8 +89,8 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
             drifts += [f"{name}: {line}" for line in analysis_drifts(path, declared.study, analysis.runs)]
         unchecked += [path.relative_to(report).as_posix() for path in others]
         unchecked += [f"the analysis {place}, which is not there" for place in missing(report, declared.study)]
-    others = strangers(report, list(table_files(analysis)), ["tables/*.*"])
-    return Verdict(drifts, checked, [*unchecked, *others])
+    foreign = strangers(report, list(table_files(analysis)), ["tables/*.*"])
+    return Verdict(drifts, checked, [*unchecked, *foreign])
 
 
 def _expected(whole: Content, analysis: Analysis, report: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ from bench.evaluate.protocol import part_features
 from bench.files import write_atomically
 from bench.plan import open_dataset
 from bench.seeds import derive
-from bench.store import RunFolder, disk_errors
+from bench.store import disk_errors, ended
 
 IMAGES = 1024
 """Test pictures that are examined (all of them, if there are fewer)."""
@@ -132,8 +132,7 @@ def _shown(examined: Examined) -> Tensor:
 
 def _strength(run: FinishedRun) -> float:
     """The strength that the run's own linear probe chose on validation."""
-    result = RunFolder(run.folder.parents[3], run.spec.id).result() or {}
-    strength = (result.get("probe") or {}).get("strength")
+    strength = (ended(run.folder).get("probe") or {}).get("strength")
     if not isinstance(strength, float):
         raise UserError(f"{run.folder / 'result.json'} does not say which strength its linear probe chose.")
     return strength

@@ -89,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
             record.add(row)
         page = table.render(record)
         write_text(arguments.output / "cost.md", page)
-        figures.write(record, arguments.output / "figures")
+        figures.write(record, arguments.output)
     print(f"{page}\nWritten: {arguments.output}")
     return 0
 

@@ -107,11 +107,12 @@ def label(recipe: Recipe | None, arm: Arm, words: Sequence[str], dataset: str, p
         text += f" for {', '.join(recipe.datasets)}" + (f" at {', '.join(recipe.presets)}" if recipe.presets else "")
     others = [*discover.names("methods"), *(parse(name).short_name for name in recipe.methods)]
     tuned_with = words_for(recipe.provenance.get("words") or (), parse(row).short_name, others)
-    changed = _protocol(words) != _protocol(tuned_with)
+    changed = _telling(words) != _telling(tuned_with)
     return f"{text}, changed" if changed or parse(row) != arm else text
 
 
-def _protocol(words: Sequence[str]) -> set[str]:
+def _telling(words: Sequence[str]) -> set[str]:
+    """Words that make the settings found with others no longer those that were searched for."""
     return {word for word in words if not word.startswith(("epochs=", "evaluate.", "seeds.", "budget."))}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.cost import growth, table
 from bench.cost.record import Record, Row
-from bench.files import write_atomically
+from bench.reports.analysis import write_figure
 from bench.reports.style import Drawing, Style, canvas, distinct, legend_beside, rendered, style
 
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 HATCHES = ("", "///", "", "...", "xxx", "\\\\\\")
 
 
-def write(record: Record, folder: Path) -> list[Path]:
-    """PDF and PNG of every figure that the record has rows for; their paths."""
-    paths = []
+def write(record: Record, destination: Path) -> None:
+    """figures/*.pdf and *.png under `destination`, of all that the record has rows for."""
     for drawing in _drawings(record):
-        for suffix, content in ((".pdf", drawing.pdf), (".png", drawing.png)):
-            path = folder / f"{drawing.name}{suffix}"
-            write_atomically(path, lambda temporary, content=content: temporary.write_bytes(content))  # type: ignore[misc]
-            paths.append(path)
-    return paths
+        write_figure(drawing, destination)
 
 
 def _drawings(record: Record) -> Iterator[Drawing]:

@@ -36,7 +36,6 @@ CAUSES = {
 class Model:
     """`coefficients` per cause; `errors` are relative, each of a cell that was left out of its fit."""
 
-    quantity: str
     coefficients: dict[str, float]
     errors: tuple[float, ...]
 
@@ -123,9 +122,9 @@ def fit(rows: Sequence[Row], quantity: str) -> Model:
     errors = []
     for left_out, row in enumerate(rows):
         others = [*rows[:left_out], *rows[left_out + 1 :]]
-        predicted = Model(quantity, _coefficients(others, quantity), ()).predict(row)
+        predicted = Model(_coefficients(others, quantity), ()).predict(row)
         errors.append(predicted / row[quantity] - 1)
-    return Model(quantity, _coefficients(rows, quantity), tuple(errors))
+    return Model(_coefficients(rows, quantity), tuple(errors))
 
 
 def _coefficients(rows: Sequence[Row], quantity: str) -> dict[str, float]:

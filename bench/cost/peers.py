@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from bench.api import ImageFiles
+from bench.augment.blur import kernel_size
 from bench.augment.pipeline import BLUR_SIGMAS, LARGE_VIEWS, SOLARIZE_THRESHOLD, Augmentation
 from bench.cost import step
 from bench.cost.clock import Contender, paired_ratio, repeated, take_turns
@@ -185,7 +186,7 @@ def _torchvision(augment: Augmentation, view: int, size: int, mean: list[float],
     from torchvision import transforms as tv
 
     jitter = tv.ColorJitter(augment.brightness, augment.contrast, augment.saturation, augment.hue)
-    blur = tv.GaussianBlur(max(3, 2 * (size // 20) + 1), BLUR_SIGMAS)
+    blur = tv.GaussianBlur(kernel_size(size), BLUR_SIGMAS)
     return tv.Compose(
         [
             tv.RandomResizedCrop(size, augment.scale(view)),

@@ -95,8 +95,8 @@ def measure_rest(spec: RunSpec, data: Data, device: torch.device) -> Iterator[Ro
         run.lock.release()
 
 
-def trace(spec: RunSpec, data: Data, device: torch.device, path: Path, steps: int = 5) -> None:
-    """Write a trace of `steps` steps for chrome://tracing or ui.perfetto.dev: gaps between kernels, waits.
+def trace(spec: RunSpec, data: Data, device: torch.device, path: Path) -> None:
+    """Write a trace of five steps for chrome://tracing or ui.perfetto.dev: gaps between kernels, waits.
 
     Of a GPU's own work alone: recording the host's operations too slows the host until the GPU waits for it.
     """
@@ -105,7 +105,7 @@ def trace(spec: RunSpec, data: Data, device: torch.device, path: Path, steps: in
     wait(device)
     activity = torch.profiler.ProfilerActivity
     with torch.profiler.profile(activities=[activity.CUDA if device.type == "cuda" else activity.CPU]) as recorded:
-        trainer.measure_step(steps)
+        trainer.measure_step(5)
         wait(device)
     path.parent.mkdir(parents=True, exist_ok=True)
     recorded.export_chrome_trace(str(path))

@@ -62,6 +62,7 @@ def test_a_run_that_has_ended_says_how(folder, result, state, outcome):
         ("config.yaml", "- a list"),
         ("metrics.csv", "something,else\n1,2\n"),
         ("metrics.csv", HEADER + "1,10,much,20\n"),
+        ("metrics.csv", HEADER + '"' + "1" * 200_000),
     ],
 )
 def test_a_damaged_file_is_named(folder, name, content):

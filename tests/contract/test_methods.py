@@ -2,9 +2,7 @@
 
 import copy
 import dataclasses
-import re
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 import torch
@@ -274,11 +272,3 @@ def test_compiles_without_a_graph_break(arm):
 
 def test_is_a_method(name):
     assert issubclass(discover.load("methods", name), Method)
-
-
-def test_has_tests_of_its_own_of_its_value_and_gradient(name):
-    """No machine can tell what a new objective should be; test_solo.py asks this of solo-learn's for itself."""
-    if name == "random" or name.startswith("solo/"):
-        pytest.skip("has no loss" if name == "random" else "in test_solo.py")
-    tests = Path(__file__).parents[1] / "methods" / f"test_{name}.py"
-    assert re.search(r"^def test_(?!.*no_gradient)\w*gradient", tests.read_text(encoding="utf-8"), re.MULTILINE)

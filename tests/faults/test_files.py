@@ -17,7 +17,7 @@ from bench.cli import main
 from bench.errors import UserError
 from bench.hardware import cores
 from bench.reports.load import curves, load
-from bench.reports.pictures import load_correct
+from bench.reports.pictures import load_correct, problems
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +54,8 @@ def test_what_a_result_is_made_of_is_held_against_it(run_folder, tmp_path, damag
     assert measured.empty
     assert "not the file with which the run ended" in problem
     assert load_correct(run_folder, "linear") is None
+    (line,) = problems(load([tmp_path / "o"]))
+    assert "predictions.npz cannot be read (it is not the file with which the run ended)" in line
     with pytest.raises(UserError, match="not the encoder with which the run ended"):
         finished([run_folder])[0].encoder(torch.device("cpu"))
 

@@ -136,6 +136,22 @@ def test_bold_is_the_best_and_what_cannot_be_told_from_it(write_run: Writer, tmp
     assert {row.method for row in compared(tmp_path / "runs").rows if row.bold} == {"smi", "barlow"}
 
 
+def test_a_row_that_cannot_be_tested_is_bold_only_as_high_as_the_best(write_run: Writer, tmp_path: Path) -> None:
+    best, poor = [0.9, 0.9, 0.9], [0.5, 0.6, 0.7]
+    fill(write_run, {"smi": best, "barlow": best, "vicreg": [0.899], "byol": poor})
+    assert {row.method for row in compared(tmp_path / "runs").rows if row.bold} == {"smi", "barlow"}
+
+
+def test_a_row_that_cannot_be_tested_is_in_no_family(write_run: Writer, tmp_path: Path) -> None:
+    fill(write_run, {"smi": [0.5, 0.51, 0.52, 0.53], "barlow": [0.4, 0.41, 0.42, 0.43], "vicreg": [0.3]})
+    by_method = {row.method: row.against for row in compared(tmp_path / "runs").rows}
+    smi, vicreg = by_method["smi"], by_method["vicreg"]
+    assert smi is not None
+    assert vicreg is not None
+    assert smi.smallest_permutation_p == smi.permutation_p == pytest.approx(2 / 70)  # of C(8, 4) ways
+    assert (vicreg.p, vicreg.permutation_p, vicreg.smallest_permutation_p) == (None, None, None)
+
+
 def test_nothing_is_bold_with_one_run_each(write_run: Writer, tmp_path: Path) -> None:
     fill(write_run, {"smi": [0.44], "barlow": [0.40]})
     comparison = compared(tmp_path / "runs")

@@ -122,7 +122,7 @@ def test_a_declared_margin_lets_a_claim_of_matching_be_made(write_run: Writer, t
     fill(write_run, {"smi": SMI, "barlow": BARLOW, "vicreg": [0.2, 0.21, 0.22, 0.2, 0.21]})
     comparison = compared(tmp_path / "runs", margin=0.02)
     sentences = answer(comparison)
-    assert "equivalent within the declared margin of 2.0 points (p < 0.001)" in sentences[0]
+    assert "equivalent within the declared margin of 2.0 points (p < 0.001, uncorrected)" in sentences[0]
     assert "margin" not in sentences[1]
     assert "vicreg neither equivalence nor non-inferiority shown" in note(comparison, "declared margin")
     narrow = compared(tmp_path / "runs", margin=0.002)
@@ -202,7 +202,7 @@ def test_errors_from_test_pictures_are_printed_where_predictions_are_stored(writ
     assert against.pictures is not None
     # 10 % of the pictures are right under one method only: their share alone has a standard error of 0.95 points.
     assert against.pictures.pictures_error == pytest.approx(np.sqrt(0.1 * 0.9 / 1000), rel=0.1)
-    assert "two-level bootstrap" in note(comparison, "Standard errors")
+    assert "crossed effects" in note(comparison, "Standard errors")
     assert results_table(comparison).records[0]["pictures_error"] == against.pictures.pictures_error
     np.savez(tmp_path / "runs" / row(comparison, "smi").completed["id"].iloc[0] / "predictions.npz", linear=labels)
     spoiled = row(compared(tmp_path / "runs"), "smi").against

@@ -20,7 +20,8 @@ def compared(output: Path) -> Comparison:
 
 
 def test_a_style_depends_on_the_name_alone_and_known_methods_differ() -> None:
-    assert style.style("my_loss") == style.style("my_loss")
+    unknown = [style.style(name) for name in ("my_loss", "another")]
+    assert unknown == [style.Style("#cc78bc", "X", (6, 2, 1, 2)), style.Style("#029e73", "o", ())]
     known = ["smi", "barlow", "simclr", "vicreg", "byol", "moco", "simsiam", "spectral", "swav", "random", "supervised"]
     assert len({style.style(method).color for method in known}) == len(known)
     more = [style.style(method) for method in (*known, "minc", "explicit_mi", "dino")]

@@ -51,6 +51,7 @@ def test_aggregates_of_scores_between_random_and_supervised(several: Several) ->
     assert smi["interquartile_mean"].value == pytest.approx(0.75, abs=0.03)
     assert smi["optimality_gap"].value == pytest.approx(0.25, abs=0.03)
     assert smi["improvement"].value == 1.0
+    assert smi["improvement"].interval is None  # no draw could give another
     scores = np.concatenate(found.normalised["SMI (reconstructed)"])
     assert smi["interquartile_mean"].value == pytest.approx(stats.trim_mean(scores, 0.25))
     table = overview_table(found)
@@ -72,6 +73,7 @@ def test_enough_datasets_let_a_difference_show(several: Several) -> None:
         "Barlow Twins and SMI (reconstructed)", "SMI (reconstructed) and Barlow Twins"
     )
     assert "No IQM" in notes
+    assert "too narrow" in notes  # the intervals of P(improvement), where there are no others
     assert found.ranking is not None
     means = [[row.score.mean for row in one.competing if row.score] for one in found.comparisons]
     assert sorted(found.ranking.mean_ranks) == sorted(ranking(np.array(means).T).mean_ranks)

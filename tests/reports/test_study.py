@@ -1,6 +1,7 @@
 """Sections of studies against tests done by hand with SciPy, and a study's report from end to end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.reports import statistics, study_factors, study_grid, study_ranking, study_variance
+from bench.reports import statistics, study_factors, study_grid, study_ranking, study_variance, text
 from bench.reports.power import smallest_detectable_difference
 from bench.reports.study import Cell, Group, Options, Record, contrast
 
@@ -204,6 +205,17 @@ def test_spread_by_source_with_the_chi_squared_interval_and_pooled() -> None:
     assert found["smi", "probe"].interval is None
     assert found["smi", "probe"].share == 0
     assert found["smi", "all"].share is None
+
+
+def test_the_largest_source_is_called_so_only_where_f_tests_show_it() -> None:
+    pooled = [one for one in study_variance.components(seeds(), "scores.linear") if one.arm == "all arms"]
+    (answer,) = study_variance._sentences("it", pooled, Options("linear", False))
+    init, views = ({one.source: one for one in pooled}[name] for name in ("init", "views"))
+    p = 2 * stats.f.sf((init.sd / views.sd) ** 2, 4, 4)  # the one other source with a spread
+    assert p < 0.05
+    assert f"that it is the largest is shown (larger than views {text.p_value(p)}, F tests" in answer
+    alike = [replace(one, sd=0.1) for one in pooled]
+    assert "that it is the largest is not shown" in study_variance._sentences("it", alike, Options("linear", False))[0]
 
 
 def test_tau_is_kendalls() -> None:
