@@ -174,7 +174,8 @@ def confidence(claim: Claim) -> int:
 def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
     """The verdict on two numbers that carry no noise, or the one that all between their quartiles give.
 
-    Where these say only that there is no gain of the margin, perhaps none at all, it is too small to matter.
+    A gain or a loss within the margin is too small to matter, and so is one of which these say only that it is no gain
+    beyond it.
     """
     difference = Difference(_exact_difference(own.value, other.value, claim))
     ends = [(own.low, other.high), (own.high, other.low)]
@@ -183,7 +184,7 @@ def judge_exact(own: Number, other: Number, claim: Claim) -> Judged:
         return Judged(least, "", difference)
     if SUPPORTED in (least, most):
         return Judged(UNDECIDED, "measured times spread too far for a verdict (their quartiles)", difference)
-    return Judged(NEGLIGIBLE, "none at all is shown (quartiles)", difference)
+    return Judged(NEGLIGIBLE, "or a loss (quartiles)", difference)
 
 
 def _exact_difference(own: float, other: float, claim: Claim) -> float:
@@ -191,8 +192,10 @@ def _exact_difference(own: float, other: float, claim: Claim) -> float:
 
 
 def _exact_verdict(difference: float, claim: Claim) -> str:
-    gain = difference if claim.better == "higher" else -difference
-    return SUPPORTED if gain > _margin(claim) else NEGLIGIBLE if gain > 0 else CONTRADICTED
+    gain, margin = difference if claim.better == "higher" else -difference, _margin(claim)
+    if gain > margin:
+        return SUPPORTED
+    return NEGLIGIBLE if margin and gain >= -margin else CONTRADICTED  # without noise the least loss would be shown
 
 
 def combined(parts: Sequence[Judged], claim: Claim) -> tuple[str, list[Judged]]:

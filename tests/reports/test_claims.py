@@ -102,7 +102,9 @@ def test_numbers_without_noise_are_compared_as_they_are(claim: Make) -> None:
     one = Number.exactly(1.0)
     assert judge_exact(one, Number.exactly(1.06), faster).verdict == SUPPORTED
     assert judge_exact(one, Number.exactly(1.04), faster).verdict == NEGLIGIBLE
-    assert judge_exact(one, Number.exactly(0.99), faster).verdict == CONTRADICTED
+    assert judge_exact(one, Number.exactly(0.99), faster).verdict == NEGLIGIBLE
+    assert judge_exact(one, Number.exactly(0.9), faster).verdict == CONTRADICTED
+    assert judge_exact(one, one, claim("exact", better="lower", ratio=True)).verdict == CONTRADICTED  # no gain at all
     assert judge_exact(Number.exactly(0.6), Number.exactly(0.5), claim("exact", margin=0.05)).verdict == SUPPORTED
 
 
@@ -110,14 +112,15 @@ def test_measured_times_give_a_verdict_only_where_their_quartiles_agree_on_it_or
     faster = claim("exact", better="lower", ratio=True, margin=0.05)
     other = Number(1.2, 1.1, 1.3)
     assert judge_exact(Number(1.0, 0.9, 1.04), other, faster).verdict == SUPPORTED
-    assert judge_exact(Number(1.4, 1.31, 1.5), other, faster).verdict == CONTRADICTED
+    assert judge_exact(Number(1.5, 1.43, 1.6), other, faster).verdict == CONTRADICTED
     for high in (1.06, 1.2):  # too small to matter at the worst, and slower at the worst
         found = judge_exact(Number(1.0, 0.9, high), other, faster)
         assert found.verdict == UNDECIDED
         assert "quartiles" in found.reason
     alike = judge_exact(Number(1.0, 0.98, 1.02), Number(1.0, 0.99, 1.01), faster)  # by 3 % at most, either way
-    assert alike.verdict == NEGLIGIBLE
-    assert "none at all is shown" in alike.reason
+    assert (alike.verdict, alike.reason) == (NEGLIGIBLE, "")
+    slower = judge_exact(Number(1.05, 0.98, 1.12), Number(1.0, 0.99, 1.01), faster)  # 13 % at the worst
+    assert (slower.verdict, slower.reason) == (NEGLIGIBLE, "or a loss (quartiles)")
 
 
 def test_a_claim_is_supported_where_all_its_parts_are(claim: Make) -> None:
