@@ -81,8 +81,12 @@ def dispatch(words: list[str]) -> int:
         module.add_arguments(sub)
     arguments, rest = parser.parse_known_args(words)
     if arguments.command is None:
+        _settings(rest, parser)
         parser.print_help()
         return 0
+    empty = next((name for name, value in vars(arguments).items() if value == ""), None)
+    if empty is not None:
+        raise UserError(f"--{empty.replace('_', '-')} is empty: give it a value, or leave it out.")
     arguments.words = _settings(rest, commands.choices[arguments.command])
     if arguments.words and arguments.command not in ("run", "tune", "study", "cost", "resubmit"):
         raise UserError(f"'{arguments.words[0]}': settings belong to `run`, `tune`, `study` and `cost`.")

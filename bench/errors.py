@@ -17,9 +17,10 @@ class DataGone(UserError):
 def suggest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'barlow'?"` for a near miss among `known`, else the sorted list of what there is."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.casefold(), [one.casefold() for one in names], n=1, cutoff=0.6)
     if near:
-        return f" Did you mean '{near[0]}'?"
+        found = next(one for one in names if one.casefold() == near[0])
+        return f" Did you mean '{found}'?"
     return f" Known: {', '.join(names)}."
 
 

@@ -145,7 +145,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} is not a file of weights alone, and nothing else is loaded; save its state_dict()."
         ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+        reason = next(iter(str(error).splitlines()), "it is cut short")
+        raise UserError(f"{path} cannot be read as weights: {reason}") from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

@@ -100,6 +100,8 @@ def _last_row(path: Path) -> Mapping[str, str] | None:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         for column in ("epoch", "step", "loss", "images_per_second") if rows else ():
             float(rows[-1][column])
+        if rows and int(rows[-1]["epoch"]) < 1:
+            raise ValueError("epochs count from 1")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:

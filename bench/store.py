@@ -75,7 +75,7 @@ class RunFolder:
         path = self.path / "result.json"
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it and run the same command again.") from error
@@ -204,9 +204,10 @@ def disk_trouble(error: OSError, output: Path) -> str | None:
         return f"No space left under {output}: free some and run the same command again."
     if error.errno in (errno.EIO, errno.ESTALE):
         return f"The disk of {output} fails ({error.strerror}): the same command goes on once it is mended."
-    no_folder = error.filename is not None and error.errno in (errno.ENOTDIR, errno.EEXIST)
+    no_place = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG)
+    no_folder = error.filename is not None and error.errno in no_place
     if no_folder or error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"Cannot write under {output} ({error.strerror}): choose another --output."
+        return f"Cannot write under {output} ({error.strerror}): choose another place."
     return None
 
 

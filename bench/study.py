@@ -78,6 +78,17 @@ class Study:
             raise UserError("A study with arms needs datasets.")
         if self.grid and self.variants:
             raise UserError("A study has a grid or variants, not both.")
+        if any(not values for values in self.grid.values()):
+            raise UserError("An axis of the grid has no values.")
+        if self.margin is not None and not 0 < self.margin < 100:
+            raise UserError(f"margin: {self.margin:g}: percentage points, above 0 and below 100.")
+        if (self.section == "factors") != bool(self.factors):
+            raise UserError("The section 'factors' and the list of factors go together.")
+        if self.tune and self.tune.trials < 1:
+            raise UserError(f"tune.trials: {self.tune.trials}: at least one.")
+        for name in self.tune.epochs if self.tune else ():
+            if name not in self.datasets:
+                raise UserError(f"tune.epochs: {name} is no dataset of the study.{suggest(name, self.datasets)}")
         if self.reference is not None and self.reference not in self.arms:
             raise UserError(
                 f"reference: {self.reference} is not one of the study's arms.{suggest(self.reference, self.arms)}"

@@ -153,7 +153,10 @@ def epochs_within(request: Request, seconds: float, device: torch.device, execut
     identity = json.dumps([seconds, sorted(spec.id for spec in specs)])
     path = execution.output / f"budget-{hashlib.sha256(identity.encode()).hexdigest()[:8]}.json"
     if path.is_file():
-        return int(json.loads(path.read_text(encoding="utf-8"))["epochs"])
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))["epochs"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error}): delete it and run the same command again.") from error
     prepare_process(device, execution.threads)  # as the trials' own processes are
     clock = time.process_time if device.type == "cpu" else time.perf_counter  # the machine may be busy otherwise
     per_epoch = [

@@ -16,7 +16,7 @@ from bench.reports import text
 from bench.reports.against import Scores
 from bench.reports.analysis import measures_of
 from bench.reports.claims import UNTESTED, Claim, Judged, Number, combined, judge, judge_exact
-from bench.reports.declared import DECLARED, from_json
+from bench.reports.declared import DECLARED, read
 from bench.reports.load import load
 from bench.reports.records import from_csv
 from bench.reports.rows import recipe_of
@@ -69,7 +69,7 @@ def find(outputs: Sequence[Path]) -> list[Evidence]:
             raise UserError(f"There is no output folder {output}.")
         runs = load([output])
         for path in sorted(output.glob(f"studies/*/{DECLARED}")):
-            record = from_json(path.read_text(encoding="utf-8")).study
+            record = read(path).study
             if record is None:
                 continue
             own = runs_of(runs, record) if not runs.empty else runs

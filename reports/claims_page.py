@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.errors import UserError
 from bench.files import write_text
 from bench.reports import analysis, text
 from bench.reports.claims import (
@@ -163,7 +164,11 @@ def drifts(folder: Path, verdicts: Sequence[Verdict], evidence: Sequence[Evidenc
 def datasets_of(folder: Path, declared: Sequence[Claim]) -> list[str]:
     """The datasets that claims.csv judges all claims on instead of those they declare; none where it does not."""
     free = {claim.name: set(claim.datasets) for claim in declared if claim.datasets and not claim.only_there}
-    known = pd.read_csv(folder / f"{STEM}.csv", dtype={"dataset": str})
+    path = folder / f"{STEM}.csv"
+    try:
+        known = pd.read_csv(path, dtype={"dataset": str})[["claim", "dataset"]]
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} is no table of verdicts ({error}).") from error
     found = {name: set(rows["dataset"]) for name, rows in known.groupby("claim") if name in free}
     judged = list(dict.fromkeys(known.loc[known["claim"].isin(free), "dataset"]))
     return judged if found != free and all(one == set(judged) for one in found.values()) else []

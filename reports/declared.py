@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,6 +25,15 @@ from bench.reports.tables import Table
 OVERVIEW = "datasets"
 DECLARED = "declared.json"
 """File of a report that keeps what was declared, for `python -m bench verify`."""
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "reference": (str,),
+    "metric": (str,),
+    "margin": (int, float),
+    "knn_target": (int, float),
+    "columns": (list,),
+}
 
 
 @dataclass(frozen=True)
@@ -53,19 +63,23 @@ class Declared:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-def from_json(content: str) -> Declared:
-    """What `Declared.to_json` wrote. Raises UserError for anything else."""
+def read(path: Path) -> Declared:
+    """What `Declared.to_json` wrote to a file. Raises UserError for anything else."""
     try:
-        values = dict(json.loads(content))
+        values = dict(json.loads(path.read_text(encoding="utf-8")))
         unknown = set(values) - {field.name for field in fields(Declared)}
-    except (ValueError, TypeError) as error:
-        raise UserError(f"The record of what a report declared cannot be read ({error}).") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} cannot be read as what a report declared ({error}).") from error
     if unknown:
-        raise UserError(f"The record of what a report declared has the unknown entries {sorted(unknown)}.")
+        raise UserError(f"{path} has the unknown entries {sorted(unknown)}.")
     try:
-        return Declared(**{**values, "study": Record.of(values["study"]) if values.get("study") else None})
+        study = Record.of(values["study"]) if values.get("study") else None
     except (TypeError, KeyError) as error:
-        raise UserError(f"The record of what a report declared is not that of a study ({error}).") from error
+        raise UserError(f"{path} is not the record of a study ({error}).") from error
+    for name, kinds in _KINDS.items():
+        if not isinstance(values.get(name), (*kinds, type(None))):
+            raise UserError(f"{path}: {name} cannot be {values[name]!r}.")
+    return Declared(**{**values, "study": study})
 
 
 @dataclass(frozen=True)

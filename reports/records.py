@@ -14,6 +14,7 @@ import pandas as pd
 from bench.errors import UserError
 from bench.reports.load import KEYS, NUMERIC
 
+OF_COMPLETED = ("config.method.name", "config.method.title", "config.dataset.name")
 _WORDS = {"": math.nan, "null": None, "True": True, "False": False}
 _NULLABLE = ("reason", "problem")
 _TEXT = ("id", "dataset", "method", "digest", "folder", "status", *_NULLABLE)
@@ -40,11 +41,16 @@ def from_csv(path: Path) -> pd.DataFrame:
     """
     try:
         with open(path, newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
+            rows = list(csv.DictReader(handle, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read ({error}).") from error
     if not rows or not set(KEYS) <= set(rows[0]):
         raise UserError(f"{path} is not the results.csv of a report: it lacks runs or their columns.")
+    if any(None in row or None in row.values() for row in rows):
+        raise UserError(f"{path} is damaged: a line has too few or too many cells.")
+    if any(row["status"] == "completed" for row in rows) and not set(OF_COMPLETED) <= set(rows[0]):
+        missing = next(name for name in OF_COMPLETED if name not in rows[0])
+        raise UserError(f"{path} is not the results.csv of a report: it lacks the column {missing}.")
     frame = pd.DataFrame([{name: _value(name, text) for name, text in row.items()} for row in rows], dtype=object)
     frame["folder"] = [str(path.parent / folder) for folder in frame["folder"]]
     numeric = [column for column in frame.columns if column.startswith(NUMERIC)]

@@ -11,11 +11,12 @@ import pandas as pd
 from bench.errors import UserError
 from bench.reports import html, markdown, pictures
 from bench.reports.content import Content, content
-from bench.reports.declared import DECLARED, Analysis, Declared, analyse, from_json, table_files
+from bench.reports.declared import DECLARED, Analysis, Declared, analyse, read, table_files
 from bench.reports.elsewhere import with_elsewhere
 from bench.reports.load import curves, load
 from bench.reports.page import strangers
 from bench.reports.records import from_csv
+from bench.reports.study import runs_of
 from bench.reports.verify_analyses import drifts as analysis_drifts
 from bench.reports.verify_analyses import missing, tables_of
 from bench.reports.verify_records import records_drifts, same
@@ -54,8 +55,9 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
     Raises UserError where there is no report, or none of its runs.
     """
     stored = from_csv(report / "results.csv")
-    record = report / DECLARED
-    declared = from_json(record.read_text(encoding="utf-8")) if record.is_file() else Declared()
+    declared = read(report / DECLARED) if (report / DECLARED).is_file() else Declared()
+    if declared.study and runs_of(stored, declared.study).empty:
+        raise UserError(f"{report / DECLARED} declares a study of which {report / 'results.csv'} has no run.")
     runs, measured = stored, pd.DataFrame(columns=["id", "epoch"])
     problems: list[str] = []
     if outputs:
@@ -81,6 +83,9 @@ def verify(report: Path, outputs: Sequence[Path]) -> Verdict:
         now, before = (_lines(name, page, whole) for page in (again, (report / name).read_text(encoding="utf-8")))
         drifts += [f"{name}: {line}" for line in text_drifts(now, before)]
     unchecked = _unchecked(report, whole)
+    unchecked += [f"{name}, which is not there" for name in ("report.md", "report.html") if name not in expected]
+    if not expected and not any(name.startswith("tables/") for name in checked):
+        raise UserError(f"{report} has neither pages nor tables: there is nothing to verify.")
     if declared.study:
         of_runs, others = tables_of(report, declared.study)
         for path in of_runs:

@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from bench.reports.page import Selection
 
 
+def home(text: str) -> Path:
+    """The type of every option that is a path; `~` is the home, which a shell leaves alone behind `=`."""
+    return Path(os.path.expanduser(text))
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root",
-        type=Path,
+        type=home,
         default=Path(os.environ.get("BENCH_DATA", "data")),
         metavar="DIR",
         help="where datasets are, or are downloaded to; default $BENCH_DATA or data",
     )
     parser.add_argument(
         "--store-root",
-        type=Path,
+        type=home,
         metavar="DIR",
         help="where decoded datasets go; default .bench in the data root (give it where that cannot be written)",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.options import NAMES, OPTIONS, parsed
-from bench.commands._options import add_data_options, comma_separated
+from bench.commands._options import add_data_options, comma_separated, home
 from bench.errors import UserError
 
 HELP = "Look into finished encoders: geometry, localisation, few labels, transfer; and how objectives pull."
@@ -32,7 +32,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
-        "outputs", nargs="*", type=Path, metavar="DIR", help="output folders; default runs (dynamics: none)"
+        "outputs", nargs="*", type=home, metavar="DIR", help="output folders; default runs (dynamics: none)"
     )
     parser.add_argument("--methods", metavar="A,B", help="only runs of these methods, by exact name")
     parser.add_argument("--datasets", metavar="A,B", help="only runs on these datasets, by exact name")
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coarse", metavar="A,B", help="transfer: other datasets to transfer to")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument(
-        "--destination", type=Path, metavar="DIR", help="default: analysis/NAME in the first output folder"
+        "--destination", type=home, metavar="DIR", help="default: analysis/NAME in the first output folder"
     )
     add_data_options(parser)
 

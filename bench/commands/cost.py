@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands._options import add_data_options, comma_separated
+from bench.commands._options import add_data_options, comma_separated, home
 from bench.errors import UserError, suggest
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="on a CPU, and decoders; default 1")
     parser.add_argument("--trace", action="store_true", help="with step: also write OUTPUT/trace.json.gz")
-    parser.add_argument("--output", type=Path, default=Path("cost"), metavar="DIR", help="default cost")
+    parser.add_argument("--output", type=home, default=Path("cost"), metavar="DIR", help="default cost")
     add_data_options(parser)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from bench.commands._options import add_data_options
+from bench.commands._options import add_data_options, home
+from bench.errors import UserError
 
 HELP = "Put an encoder trained elsewhere through the same evaluation."
 EXAMPLES = """an encoder is a file of weights under torchvision's ResNet names (.safetensors, or .pt/.pth without
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image-size", type=int, metavar="PX", help="default: from the run beside the file, else the dataset's"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda; default auto")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="also write the scores as JSON")
+    parser.add_argument("--save", type=home, metavar="FILE", help="also write the scores as JSON")
     add_data_options(parser)
 
 
@@ -41,6 +41,8 @@ def main(arguments: argparse.Namespace) -> int:
     from bench.files import write_json
     from bench.store import disk_errors
 
+    if arguments.save is not None and arguments.save.is_dir():
+        raise UserError(f"--save {arguments.save} is a folder: name a file.")
     scores = evaluate_encoder(
         encoder=arguments.encoder,
         dataset_name=arguments.dataset,

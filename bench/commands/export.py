@@ -6,6 +6,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.commands._options import home
 from bench.errors import UserError
 
 HELP = "Write all runs as one tidy CSV or Parquet file: a row per run, or per epoch with --curves."
@@ -18,10 +19,10 @@ FORMATS = (".csv", ".parquet")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "outputs", nargs="*", type=Path, default=[Path("runs")], metavar="DIR", help="output folders; default runs"
+        "outputs", nargs="*", type=home, default=[Path("runs")], metavar="DIR", help="output folders; default runs"
     )
     parser.add_argument(
-        "--to", type=Path, default=Path("runs.csv"), metavar="FILE", help="file to write, .csv or .parquet"
+        "--to", type=home, default=Path("runs.csv"), metavar="FILE", help="file to write, .csv or .parquet"
     )
     parser.add_argument("--curves", action="store_true", help="a row per epoch and run instead of a row per run")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands._options import home
 from bench.errors import UserError
 
 HELP = "Print what the SLURM jobs of runs printed, and the traceback of a run that failed."
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a run, the beginning of its name (digits/smi) or a pattern"
     )
-    parser.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="output folder; default runs")
+    parser.add_argument("--output", type=home, default=Path("runs"), metavar="DIR", help="output folder; default runs")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands._options import comma_separated, print_report
+from bench.commands._options import comma_separated, home, print_report
 from bench.errors import UserError, suggest
 
 HELP = "Write pages, tables and figures from the runs of one or more output folders."
@@ -19,7 +19,7 @@ FORMATS = "md,html,latex,csv,figures"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "outputs", nargs="*", type=Path, default=[Path("runs")], metavar="DIR", help="output folders; default runs"
+        "outputs", nargs="*", type=home, default=[Path("runs")], metavar="DIR", help="output folders; default runs"
     )
     parser.add_argument("--methods", metavar="A,B", help="only these methods, by exact name")
     parser.add_argument("--datasets", metavar="A,B", help="only these datasets, by exact name")
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", default=FORMATS, metavar="A,B", help=f"what is written, of {FORMATS}; default all of it"
     )
     parser.add_argument(
-        "--destination", type=Path, metavar="DIR", help="where the report goes; default: report/ in the first folder"
+        "--destination",
+        type=home,
+        metavar="DIR",
+        help="where the report goes; default: report/ in the first folder",
     )
 
 
@@ -53,6 +56,10 @@ def main(arguments: argparse.Namespace) -> int:
     for name in formats:
         if name not in FORMATS.split(","):
             raise UserError(f"--format: there is no '{name}'.{suggest(name, FORMATS.split(','))}")
+    if arguments.margin is not None and not 0 < arguments.margin < 100:
+        raise UserError(f"--margin {arguments.margin:g}: percentage points, above 0 and below 100.")
+    if arguments.knn_target is not None and not 0 < arguments.knn_target < 100:
+        raise UserError(f"--knn-target {arguments.knn_target:g}: percent, above 0 and below 100.")
     from bench.reports.declared import Declared
     from bench.reports.page import Selection
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands._options import add_slurm_options, slurm_words
+from bench.commands._options import add_slurm_options, home, slurm_words
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="only these: a run, the beginning of its name or a pattern; default all"
     )
-    parser.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="output folder; default runs")
+    parser.add_argument("--output", type=home, default=Path("runs"), metavar="DIR", help="output folder; default runs")
     parser.add_argument(
         "--failed", action="store_true", help="only runs that failed, or whose job failed or was killed"
     )

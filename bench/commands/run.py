@@ -12,6 +12,7 @@ from bench.commands._options import (
     add_slurm_options,
     checkpoint_seconds_of,
     execution_of,
+    home,
     print_report,
     request_of,
     slurm_words,
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="settings per method: a name (`list recipes`), a file of `tune`, none, or auto, the one for the dataset",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("runs"), metavar="DIR", help="where runs and report go; default runs"
+        "--output", type=home, default=Path("runs"), metavar="DIR", help="where runs and report go; default runs"
     )
     add_executor_options(parser)
     parser.add_argument(

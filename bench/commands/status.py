@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.commands._options import home
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "output", nargs="?", type=Path, default=Path("runs"), metavar="DIR", help="output folder; default runs"
+        "output", nargs="?", type=home, default=Path("runs"), metavar="DIR", help="output folder; default runs"
     )
     parser.add_argument(
         "--watch", action="store_true", help="look again every two seconds until all runs have ended or Ctrl-C"

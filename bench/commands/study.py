@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands._options import add_data_options, add_execution_options, comma_separated, print_report
+from bench.commands._options import add_data_options, add_execution_options, comma_separated, home, print_report
 from bench.commands.run import Planned, add_executor_options, carry_out
 from bench.errors import UserError
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as in `run`; what --tune wrote for this study goes before it; default auto",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("results"), metavar="DIR", help="of runs and reports; default results"
+        "--output", type=home, default=Path("results"), metavar="DIR", help="of runs and reports; default results"
     )
     add_data_options(parser)
     add_execution_options(parser)
@@ -86,21 +86,17 @@ def main(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
         tuned=arguments.output / "tuning" / name,
     )
+    _refuse_together(arguments)
     print(f"{study.title}\n{study.question}", flush=True)
     if arguments.tune:
         return _tune(study, chosen, arguments)
     planned: list[RunSpec] = []
     cells: list[Cell] = []
 
-    def record() -> Declared:
-        declared = _declared(name, study, chosen, cells, arguments)
-        write_text(folder / DECLARED, declared.to_json())
-        return declared
-
     if not study.arms:
         _refuse_settings(name, arguments)
         if not arguments.dry_run:
-            record()
+            write_text(folder / DECLARED, _declared(name, study, chosen, cells, arguments).to_json())
         return _commands(study, folder, arguments)
 
     def planner(device: torch.device) -> Planned:
@@ -114,9 +110,8 @@ def main(arguments: argparse.Namespace) -> int:
         return Planned(specs, chosen.preset or study.preset)
 
     def report() -> None:
-        declared = record()
         _analyse(study, planned, cells, folder, arguments)
-        print_report([arguments.output], folder, declared)
+        print_report([arguments.output], folder, _declared(name, study, chosen, cells, arguments))
 
     if not arguments.dry_run:
         _prepare_for_analyses(study, arguments)
@@ -126,6 +121,16 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     code = carry_out(arguments, planner, report)
     return code if arguments.dry_run else max(code, _commands(study, folder, arguments))
+
+
+def _refuse_together(arguments: argparse.Namespace) -> None:
+    """Raise UserError for options of which one would go unheeded."""
+    if arguments.report_only and arguments.dry_run:
+        raise UserError("--report-only runs nothing and writes the report, --dry-run writes nothing: leave one out.")
+    for option in ("tune", "report_only"):
+        if getattr(arguments, option) and arguments.executor != "local":
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} is done on this machine: leave --executor {arguments.executor} out.")
 
 
 def _refuse_settings(name: str, arguments: argparse.Namespace) -> None:

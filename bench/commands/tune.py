@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.commands._options import add_plan_options, execution_of, request_of
+from bench.commands._options import add_plan_options, execution_of, home, request_of
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ learning rate and the hyperparameters that the method's file marks. The same com
 """
 
 
+LENGTH = re.compile(r"(^|\.)(epochs|budget\.\w+)$")
+"""Settings that say how long a run is."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument("--trials", type=int, default=16, metavar="N", help="runs per method; default 16")
@@ -46,12 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="learning rates among which is searched; default: a tenth to ten times the preset's",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("tuning"), metavar="DIR", help="where trials and recipe go; default tuning"
+        "--output",
+        type=home,
+        default=Path("tuning"),
+        metavar="DIR",
+        help="where trials and recipe go; default tuning",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the trials and their estimated cost, run nothing")
     parser.add_argument(
         "--save",
-        type=Path,
+        type=home,
         metavar="FILE",
         help="where the recipe goes (.yaml), its trials as a table beside it; default OUTPUT/DATASET-PRESET.yaml",
     )
@@ -71,12 +80,15 @@ def main(arguments: argparse.Namespace) -> int:
     request = request_of(arguments, device, [TUNING_SEED], "none")
     if len(request.datasets) != 1:
         raise UserError("tune takes one dataset at a time.")
+    for arm in request.methods:
+        _check_arm(arm, request.words)
     execution = execution_of(arguments, device, len(request.methods) * arguments.trials)
     if arguments.trial_seconds is not None:
         if arguments.epochs or not 0 < arguments.trial_seconds < float("inf"):
             raise UserError("--trial-seconds must be above 0, and sets the epochs: leave --epochs out.")
-        if any(word.partition("=")[0].endswith("budget.length") for word in request.words):  # of one method, too
-            raise UserError("--trial-seconds sets the epochs: leave budget.length out.")
+        word = next((word for word in request.words if LENGTH.search(word.partition("=")[0])), None)
+        if word is not None:
+            raise UserError(f"--trial-seconds sets the epochs: leave {word.partition('=')[0]} out.")
         epochs = epochs_within(request, arguments.trial_seconds, device, execution)
         request = dataclasses.replace(request, words=[*request.words, f"epochs={epochs}"])
     if arguments.save is not None and arguments.save.suffix != ".yaml":
@@ -102,6 +114,18 @@ def main(arguments: argparse.Namespace) -> int:
     _print_found(found, arguments.trials)
     print(f"\nRecipe: {recipe}\nTrials: {recipe.with_suffix('.csv')}")
     return 0 if all(found.values()) else 1
+
+
+def _check_arm(arm: Arm, words: Sequence[str]) -> None:
+    """Raise UserError for what has nothing to tune, and for trials of one method alone that are longer or shorter."""
+    from bench import discover
+
+    if not discover.load("methods", arm.method).trains:
+        raise UserError(f"{arm.method} is not trained: there is nothing to tune.")
+    for word in (*words, *arm.words()):
+        key = word.partition("=")[0]
+        if key.startswith(f"{arm.short_name}.") and LENGTH.search(key):
+            raise UserError(f"'{word}': trials of one method would be of another length than those of the others.")
 
 
 def _file_name(request: Request) -> str:

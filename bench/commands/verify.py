@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands._options import home
 from bench.commands.claims import CLAIMS
 from bench.errors import UserError
 
@@ -19,16 +20,23 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("report", type=Path, metavar="REPORT", help="folder of a report, or a page")
+    parser.add_argument("report", type=home, metavar="REPORT", help="folder of a report, or a page")
     parser.add_argument(
-        "outputs", nargs="*", type=Path, metavar="RUNS", help="output folders of its runs; default: its results.csv"
+        "outputs", nargs="*", type=home, metavar="RUNS", help="output folders of its runs; default: its results.csv"
     )
     parser.add_argument(
-        "--claims", type=Path, default=CLAIMS, metavar="FILE", help="that verdicts are on, as in `claims`"
+        "--claims", type=home, default=CLAIMS, metavar="FILE", help="that verdicts are on, as in `claims`"
     )
 
 
 def main(arguments: argparse.Namespace) -> int:
+    try:
+        return _verified(arguments)
+    except UnicodeDecodeError as error:
+        raise UserError(f"A file of {arguments.report} is no text in UTF-8 ({error}).") from error
+
+
+def _verified(arguments: argparse.Namespace) -> int:
     from bench.reports.verify import verify
 
     if arguments.report.suffix == ".md":
@@ -99,5 +107,9 @@ def _verify_claims(folder: Path, outputs: list[Path], claims_file: Path) -> int:
     drifts = claims_page.drifts(folder, [verdict_of(claim, evidence) for claim in declared], evidence)
     for drift in drifts:
         print(drift)
-    print(f"{len(drifts)} drifted, claims.md, .html and .csv checked against the studies.")
+    there = {name: (folder / name).is_file() for name in ("claims.csv", "claims.md", "claims.html")}
+    checked = ", ".join(name for name, known in there.items() if known)
+    print(f"{len(drifts)} drifted, {checked} checked against the studies.")
+    if not all(there.values()):
+        print(f"Not there: {', '.join(name for name, known in there.items() if not known)}.")
     return 1 if drifts else 0

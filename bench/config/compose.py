@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bench import discover
 from bench.augment.pipeline import Augmentation
 from bench.config.schema import Protocol
 from bench.errors import UserError, suggest
@@ -39,6 +40,8 @@ def words_for(words: Sequence[str], method: str, methods: Sequence[str]) -> list
             own.append(rest if _first_key(rest) in (*Protocol.__dataclass_fields__, "budget") else f"method.{rest}")
         elif head == "method":
             raise UserError(f"'{word}': name the method instead, e.g. {method}.{rest}")
+        elif head in discover.names("methods") and head not in methods:
+            raise UserError(f"'{word}': '{head}' is not one of --methods.{suggest(head, methods)}")
         elif head not in methods:
             general.append(word)
     return general + own

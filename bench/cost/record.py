@@ -45,7 +45,10 @@ class Record:
         """
         self.path = output / "cost.json"
         self.environment = {key: value for key, value in environment.items() if key != "host"}  # made to be published
-        known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        try:
+            known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        except ValueError as error:
+            raise UserError(f"{self.path} is no record of costs ({error}): move it away.") from error
         then = {**environment, **known.get("environment", {})}
         same = all(then.get(key) == environment.get(key) for key in SAME)
         kept = [row for row in known.get("rows", []) if row["what"] not in measured_now]

@@ -70,13 +70,23 @@ def call(tmp_path, capsys, monkeypatch):
         ([*DIGITS, "smi.level=feature", "smi.centre=none"], "centre has no effect"),
         ([*DIGITS, "smi.transform=identity", "smi.epsilon=0.1"], "epsilon has no effect"),
         (["evaluate", "--encoder", "a.pth", "--dataset", "digits", "--width", "0"], "--width must be at least 1"),
+        (["evaluate", "--encoder", "a.pth", "--dataset", "digits", "--save", "."], "--save . is a folder"),
+        (["--bogus"], "Unknown option '--bogus'"),
+        (["run", "--dataset", "digits", "--methods", "SMI"], "Did you mean 'smi'?"),
+        ([*DIGITS, "byol.optimizer.lr=0.1"], "'byol' is not one of --methods"),
+        ([*DIGITS, "--preset", ""], "--preset is empty"),
+        (["report", "runs", "--margin", "1000"], "--margin 1000: percentage points"),
+        (["report", "runs", "--knn-target", "nan"], "--knn-target nan: percent"),
+        (["study", "main", "--report-only", "--dry-run"], "--dry-run writes nothing"),
+        (["study", "main", "--tune", "--executor", "slurm"], "--tune is done on this machine"),
+        (["study", "main", "--report-only", "--executor", "slurm"], "--report-only is done on this machine"),
         ([*DIGITS, "augment.flip=2"], "augment.flip must be at least 0 and at most 1"),
         ([*DIGITS, "augment.blur=[0.5]"], "augment.blur"),
         ([*DIGITS, "accumulate=200"], "fewer than two images"),
         ([*DIGITS, "smi.w=-1"], "smi.w must be at least 0"),
         ([*DIGITS, "smi.form=max"], "smi.form must be one of match, maxmin, fisher"),
         ([*DIGITS, "smi.form=maxmin", "smi.transform=identity"], "transform=identity"),
-        ([*DIGITS, "barlow.lambda_=1"], "Unknown setting 'barlow.lambda_'"),
+        ([*DIGITS, "barlow.lambda_=1"], "'barlow' is not one of --methods"),
         (["report", "nowhere"], "nowhere"),
         (["status", "nowhere"], "There are no runs under nowhere"),
         (["list", "method"], "invalid choice"),
@@ -102,7 +112,7 @@ def test_an_output_that_cannot_be_written_is_one_line(call, tmp_path):
     (tmp_path / "file").write_text("in the way")
     code, _, err = call(*DIGITS, "--epochs", 1, "--output", tmp_path / "file" / "runs")
     assert code == 2
-    assert "choose another --output" in err
+    assert "choose another place" in err
 
 
 def test_a_missing_dataset_says_where_to_put_it(call, tmp_path, monkeypatch):

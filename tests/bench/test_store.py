@@ -29,9 +29,9 @@ def error(number, name=None):
     [
         (errno.ENOSPC, "No space left under /somewhere/runs"),
         (errno.EDQUOT, "No space left under /somewhere/runs"),
-        (errno.EROFS, "choose another --output"),
-        (errno.EACCES, "choose another --output"),
-        (errno.EPERM, "choose another --output"),
+        (errno.EROFS, "choose another place"),
+        (errno.EACCES, "choose another place"),
+        (errno.EPERM, "choose another place"),
         (errno.EIO, "The disk of /somewhere/runs fails (Input/output error)"),
         (errno.ESTALE, "The disk of /somewhere/runs fails"),
     ],
@@ -57,7 +57,7 @@ def test_other_errors_reach_the_caller_as_they_are(number, name):
 def test_an_output_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "runs").write_text("a file")
     for folder in (tmp_path / "runs", tmp_path / "runs" / "monday"):
-        with pytest.raises(UserError, match="choose another --output"), disk_errors(folder):
+        with pytest.raises(UserError, match="choose another place"), disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -165,11 +165,22 @@ def test_without_a_completed_trial_nothing_is_recommended(data_root, tmp_path):
     assert outcomes(data_root, tmp_path, [None, None])[1] is None
 
 
-@pytest.mark.parametrize("word", ["budget.length=2", "smi.budget.length=2"])
-def test_seconds_of_a_trial_and_a_stretched_run_are_refused(word, capsys):
+@pytest.mark.parametrize("word", ["budget.length=2", "budget.images=900", "epochs=3"])
+def test_seconds_of_a_trial_and_another_length_are_refused(word, capsys):
     words = ["tune", "--methods", "smi", "--dataset", "digits", "--trial-seconds", "9", word]
     assert main(words) == 2
-    assert "--trial-seconds sets the epochs: leave budget.length out." in capsys.readouterr().err
+    assert f"--trial-seconds sets the epochs: leave {word.partition('=')[0]} out." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["smi.budget.length=2", "smi.epochs=3"])
+def test_trials_of_one_method_are_as_long_as_those_of_the_others(word, capsys):
+    assert main(["tune", "--methods", "smi,barlow", "--dataset", "digits", "--dry-run", word]) == 2
+    assert f"'{word}': trials of one method would be of another length" in capsys.readouterr().err
+
+
+def test_what_is_not_trained_is_not_tuned(capsys):
+    assert main(["tune", "--methods", "smi,random", "--dataset", "digits", "--dry-run"]) == 2
+    assert "random is not trained" in capsys.readouterr().err
 
 
 def test_a_dry_run_prints_the_trials_and_runs_none(tmp_path, capsys, monkeypatch):

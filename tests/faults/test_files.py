@@ -108,7 +108,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(call, tmp_path):
     finally:
         subprocess.run(undo, check=True)
     assert done.returncode == 2
-    assert "choose another --output" in done.stderr
+    assert "choose another place" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from bench.errors import UserError
 from bench.reports import analysis
 from bench.reports.comparison import Comparison, compare
-from bench.reports.declared import Declared, analyse, from_json
+from bench.reports.declared import Declared, analyse, read
 from bench.reports.load import load
 from bench.reports.permutation import permutation_p, sign_flip_p
 from bench.reports.power import smallest_detectable_difference
@@ -238,12 +238,18 @@ def test_success_rates_are_in_the_records(experiment: Path) -> None:
     assert (barlow["success_low"], barlow["success_high"]) == pytest.approx((0.4365, 0.9699), abs=5e-4)
 
 
-def test_declared_survives_its_file() -> None:
+def test_declared_survives_its_file(tmp_path: Path) -> None:
     declared = Declared(reference="smi", paired=True, margin=0.01, columns=["linear"], all_pairs=True)
-    assert from_json(declared.to_json()) == declared
-    for content in ("{", "[1]", "3", '{"colour": 1}'):
-        with pytest.raises(UserError):
-            from_json(content)
+    path = tmp_path / "declared.json"
+    path.write_text(declared.to_json())
+    assert read(path) == declared
+    for content in ("", "{", "[1]", "3", '{"colour": 1}', '{"margin": "a"}', '{"reference": 5}', '{"study": {"a": 1}}'):
+        path.write_text(content)
+        with pytest.raises(UserError, match=r"declared\.json"):
+            read(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"declared\.json"):
+        read(path)
 
 
 def test_all_pairs_are_tukeys(experiment: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.errors import UserError
 from bench.reports import figure_study
-from bench.reports.declared import Declared, analyse, from_json
+from bench.reports.declared import Declared, analyse, read
 from bench.reports.flags import red_flags
 from bench.reports.load import curves, load
 from bench.reports.page import write_report
@@ -46,7 +47,7 @@ def test_the_report_of_a_study_is_of_its_runs_and_can_be_verified(study: Declare
     assert "stray" not in page
     assert len(pd.read_csv(tmp_path / "report/results.csv")) == 20
     assert "Never begun" not in page
-    assert from_json((tmp_path / "report/declared.json").read_text()).to_json() == study.to_json()
+    assert read(tmp_path / "report/declared.json").to_json() == study.to_json()
     assert verify(tmp_path / "report", [tmp_path / "runs"]).drifts == []
     assert verify(tmp_path / "report", []).drifts == []
 
@@ -56,6 +57,15 @@ def test_a_changed_number_of_the_section_is_found(study: Declared, tmp_path: Pat
     path = tmp_path / "report/tables/study-changes-imagewoof-160.csv"
     path.write_text(path.read_text().replace("barlow", "barely", 1))
     assert any("study-changes" in drift for drift in verify(tmp_path / "report", [tmp_path / "runs"]).drifts)
+
+
+def test_a_record_of_another_study_is_no_report(study: Declared, tmp_path: Path) -> None:
+    assert study.study is not None
+    write_report([tmp_path / "runs"], tmp_path / "report", study)
+    cells = [replace(cell, key=cell.key.replace("imagewoof", "digits")) for cell in study.study.cells]
+    (tmp_path / "report/declared.json").write_text(replace(study, study=replace(study.study, cells=cells)).to_json())
+    with pytest.raises(UserError, match="has no run"):
+        verify(tmp_path / "report", [])
 
 
 def test_declared_runs_that_never_began_are_flagged(study: Declared, tmp_path: Path) -> None:

@@ -259,6 +259,21 @@ def test_what_is_no_report_is_a_user_error(tmp_path: Path, report: Path, experim
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="None of the runs"):
         verify(report, [tmp_path / "empty"])
+    whole = (report / "results.csv").read_text()
+    for damaged, message in (
+        (whole[:-40], "too few or too many cells"),
+        (whole.replace("config.method.title", "config.method.titel", 1), r"lacks the column config\.method\.title"),
+    ):
+        (report / "results.csv").write_text(damaged)
+        with pytest.raises(UserError, match=message):
+            verify(report, [])
+    (report / "results.csv").write_text(whole)
+    (report / "report.md").unlink()
+    assert "report.md, which is not there" in verify(report, []).unchecked
+    for path in [report / "report.html", *report.glob("tables/*")]:
+        path.unlink()
+    with pytest.raises(UserError, match="nothing to verify"):
+        verify(report, [])
     (report / "results.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"not the results\.csv of a report"):
         verify(report, [experiment])

@@ -39,7 +39,7 @@ def runs(tmp_path):
         (["--metric", "liner"], "No run has the score 'liner'. Did you mean 'linear'?"),
         (["--reference", "barlo"], "No run of the reference 'barlo' was found. Did you mean 'barlow'?"),
         (["--columns", "linar"], "There is no column 'linar'. Did you mean 'linear'?"),
-        (["--margin", "0"], "The margin must lie between"),
+        (["--margin", "0"], "--margin 0: percentage points"),
         (["--margin", "much"], "invalid float value: 'much'"),
     ],
 )

@@ -1,7 +1,6 @@
 """`study` as a user types it: what is tuned first, what is refused before any training, the report at the end."""
 
 import argparse
-import json
 
 import pytest
 import torch
@@ -158,9 +157,14 @@ def test_tune_prints_the_searches_of_what_is_tuned_anew(tmp_path, capsys, monkey
 def test_a_reports_command_has_the_words_for_the_grid_and_the_analyses(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["study", "transfer", "--report-only", "--dataset", "digits", "--seeds", "1", *TINY]
-    main([*words, "transfer.coarse=digits", "transfer.fine="])
-    declared = json.loads((tmp_path / "results/studies/transfer/declared.json").read_text())
-    assert declared["study"]["command"].endswith(f"{' '.join(TINY)} transfer.coarse=digits transfer.fine=")
+    words += ["transfer.coarse=digits", "transfer.fine="]
+    assert main(words) == 2  # there are no runs
+    assert not (tmp_path / "results").exists()
+    seen = []
+    monkeypatch.setattr("bench.commands.study._analyse", lambda *_: None)
+    monkeypatch.setattr("bench.commands.study.print_report", lambda outputs, folder, declared: seen.append(declared))
+    assert main(words) == 0
+    assert seen[0].study.command.endswith(f"{' '.join(TINY)} transfer.coarse=digits transfer.fine=")
 
 
 @pytest.mark.slow
