@@ -208,11 +208,12 @@ class Dataset(ABC):
     """Protocol fields that follow from the data itself, as dotted keys: {'image_size': 32, 'augment.flip': 0.0}.
     Without image_size it is the shorter side of the largest picture, 128 px at most."""
     takes_argument: ClassVar[bool] = False
+    """Whether anything may follow the colon."""
 
     def __init__(self, argument: str = "") -> None:
+        self.argument = argument
         if argument and not self.takes_argument:
             raise UserError(f"{self.key} takes no argument, but got '{argument}'.")
-        self.argument = argument
 
     @property
     @abstractmethod

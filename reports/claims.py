@@ -193,6 +193,10 @@ def _exact_difference(own: float, other: float, claim: Claim) -> float:
 
 def _exact_verdict(difference: float, claim: Claim) -> str:
     gain, margin = difference if claim.better == "higher" else -difference, _margin(claim)
+    if claim.test == "non-inferiority":
+        return SUPPORTED if gain >= -margin else CONTRADICTED
+    if claim.test == "equivalence":
+        return SUPPORTED if abs(gain) <= margin else CONTRADICTED
     if gain > margin:
         return SUPPORTED
     return NEGLIGIBLE if margin and gain >= -margin else CONTRADICTED  # without noise the least loss would be shown
@@ -302,6 +306,8 @@ def _claim(path: Path, values: Mapping[str, Any]) -> Claim:
         raise UserError(f"{path}: {name}: unknown test '{claim.test}'.{suggest(claim.test, TESTS)}")
     if claim.better not in ("higher", "lower"):
         raise UserError(f"{path}: {name}: better is higher or lower, not '{claim.better}'.")
+    if not 0 <= claim.margin < (1 if claim.ratio else math.inf):
+        raise UserError(f"{path}: {name}: margin {claim.margin}: a number from 0, of a ratio below 1.")
     if claim.test in ("non-inferiority", "equivalence") and not claim.margin > 0:
         raise UserError(f"{path}: {name}: {claim.test} needs a margin above 0.")
     if claim.sensitive and (len(claim.sensitive) != 2 or claim.test == "exact" or claim.ratio or claim.margin <= 0):

@@ -46,7 +46,7 @@ def table(verdicts: Sequence[Verdict]) -> Table:
             "it. Supported: every comparison of the claim is. Contradicted, or too small to matter: one of them is, "
             "after Holm's correction over them, where the contrary is shown, or that a gain is below the declared "
             "margin. Superiority at 2.5 % on each side, non-inferiority and equivalence at 5 % on one: intervals are "
-            "of 95 and of 90 % by that, and over seeds: with the choice of test pictures they would be wider. Nothing "
+            "of 95 and of 90 % by that, and over seeds: with the choice of test pictures they may be wider. Nothing "
             "is corrected over the claims."
         ),
         columns=[

@@ -113,7 +113,9 @@ def _accuracy(comparisons: Sequence[Comparison], study: Record | None) -> list[s
             f"This study is about its analyses. Accuracy is decided in the study {study.accuracy_in}, for the arms and "
             "datasets it has: tables of scores here are context, and their p are corrected within each table alone."
         ]
-    if study and study.has_variants:
+    if study and study.has_variants and study.section in ("ranking", "variance"):
+        return ["How arms compare at a variant is in that variant's own table, whose p are corrected within it alone."]
+    if study and study.has_variants and study.section == "grid" and study.reference:
         return [
             "How arms compare is in the study's own table, where all p are corrected together; those in the table of a "
             "single variant are corrected within that alone."

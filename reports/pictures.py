@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def spoiled(folder: Path) -> str:
             with np.load(folder / PREDICTIONS, allow_pickle=False) as arrays:
                 for name in arrays:
                     arrays[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         return " ".join(str(error).split())
     return ""
 

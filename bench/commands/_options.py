@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 def home(text: str) -> Path:
     """The type of every option that is a path; `~` is the home, which a shell leaves alone behind `=`."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: give it a value, or leave it out")
     return Path(os.path.expanduser(text))
 
 
@@ -29,7 +31,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root",
         type=home,
-        default=Path(os.environ.get("BENCH_DATA", "data")),
+        default=home(os.environ.get("BENCH_DATA") or "data"),
         metavar="DIR",
         help="where datasets are, or are downloaded to; default $BENCH_DATA or data",
     )

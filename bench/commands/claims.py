@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,10 @@ def _check(declared: Sequence[Claim], file: Path, studies: set[str]) -> None:
     known = {*studies, *(path.stem for path in STUDIES.glob("*.yaml"))}
     methods = discover.names("methods")
     for claim in declared:
-        if claim.study not in known:
+        if claim.study not in known and get_close_matches(claim.study, known):  # else it is one yet to be run
             raise UserError(f"{file}: {claim.name}: no study is called '{claim.study}'.{suggest(claim.study, known)}")
-        for arm in (claim.arm, *claim.against, *claim.sensitive):
+        arms = () if claim.test == "exact" else (claim.arm, *claim.against, *claim.sensitive)  # else rows of a table
+        for arm in arms:
             name = arm.partition(":")[0]
             if name not in (*methods, "file"):
                 raise UserError(f"{file}: {claim.name}: unknown method '{name}'.{suggest(name, methods)}")

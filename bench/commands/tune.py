@@ -81,7 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
     if len(request.datasets) != 1:
         raise UserError("tune takes one dataset at a time.")
     for arm in request.methods:
-        _check_arm(arm, request.words)
+        _check_arm(arm, request)
     execution = execution_of(arguments, device, len(request.methods) * arguments.trials)
     if arguments.trial_seconds is not None:
         if arguments.epochs or not 0 < arguments.trial_seconds < float("inf"):
@@ -116,13 +116,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
-def _check_arm(arm: Arm, words: Sequence[str]) -> None:
-    """Raise UserError for what has nothing to tune, and for trials of one method alone that are longer or shorter."""
+def _check_arm(arm: Arm, request: Request) -> None:
+    """Raise UserError for what has nothing to tune, and for trials of one of several methods that are longer or
+    shorter."""
     from bench import discover
 
     if not discover.load("methods", arm.method).trains:
         raise UserError(f"{arm.method} is not trained: there is nothing to tune.")
-    for word in (*words, *arm.words()):
+    for word in (*request.words, *arm.words()) if len(request.methods) > 1 else ():
         key = word.partition("=")[0]
         if key.startswith(f"{arm.short_name}.") and LENGTH.search(key):
             raise UserError(f"'{word}': trials of one method would be of another length than those of the others.")

@@ -75,6 +75,7 @@ def call(tmp_path, capsys, monkeypatch):
         (["run", "--dataset", "digits", "--methods", "SMI"], "Did you mean 'smi'?"),
         ([*DIGITS, "byol.optimizer.lr=0.1"], "'byol' is not one of --methods"),
         ([*DIGITS, "--preset", ""], "--preset is empty"),
+        ([*DIGITS, "--output", ""], "--output: is empty"),
         (["report", "runs", "--margin", "1000"], "--margin 1000: percentage points"),
         (["report", "runs", "--knn-target", "nan"], "--knn-target nan: percent"),
         (["study", "main", "--report-only", "--dry-run"], "--dry-run writes nothing"),

@@ -105,6 +105,10 @@ def test_numbers_without_noise_are_compared_as_they_are(claim: Make) -> None:
     assert judge_exact(one, Number.exactly(0.99), faster).verdict == NEGLIGIBLE
     assert judge_exact(one, Number.exactly(0.9), faster).verdict == CONTRADICTED
     assert judge_exact(one, one, claim("exact", better="lower", ratio=True)).verdict == CONTRADICTED  # no gain at all
+    for test in ("non-inferiority", "equivalence"):  # of a cost that is the same at every seed
+        same = claim(test, better="lower", ratio=True, margin=0.05)
+        assert judge_exact(one, one, same).verdict == SUPPORTED
+        assert judge_exact(Number.exactly(1.1), one, same).verdict == CONTRADICTED
     assert judge_exact(Number.exactly(0.6), Number.exactly(0.5), claim("exact", margin=0.05)).verdict == SUPPORTED
 
 

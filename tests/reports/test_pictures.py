@@ -102,6 +102,13 @@ def test_predictions_of_a_run_folder(tmp_path) -> None:
     (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 cut short")
     assert load_correct(tmp_path, "linear") is None
     assert spoiled(tmp_path)
+    np.savez_compressed(tmp_path / "predictions.npz", linear=np.arange(999), labels=np.arange(999))
+    whole = (tmp_path / "predictions.npz").read_bytes()
+    found = []
+    for place in range(40, 400, 9):  # some are in a time stamp, which no checksum covers
+        (tmp_path / "predictions.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        found.append(spoiled(tmp_path))
+    assert sum(map(bool, found)) > len(found) / 2
 
 
 def test_pairs_share_their_seed() -> None:

@@ -112,6 +112,8 @@ def test_arms_are_compared_in_one_family_of_tests(study: Declared, tmp_path: Pat
     assert any("above barlow" in line for line in alone)
     assert not any("above barlow" in line or "apart from barlow" in line for line in several)
     assert "How arms compare is in the study's own table" in several[-1]
+    usual = replace(study, study=replace(study.study, section="comparison"))  # which has no such table
+    assert any("above barlow" in line for line in analyse(runs, curves(runs)[0], usual).answers)
 
 
 def test_only_the_declared_seeds_count(study: Declared, tmp_path: Path) -> None:
